@@ -1,0 +1,1 @@
+"""Scenes at rest: stores, finds and serves them. Imports nothing of ours."""

@@ -1,0 +1,344 @@
+"""Where and when: the value types that every room shares.
+
+Longitudes and latitudes are WGS 84 degrees, in the order lon, lat (RFC 7946). A footprint that crosses the antimeridian
+is cut there into parts, each inside [-180, 180]; one that holds a pole runs along the ±180° meridians to ±90°.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import shapely
+from pyproj import Geod
+from shapely.geometry import MultiPolygon, Polygon, mapping, shape
+from shapely.validation import explain_validity
+
+from catalog.errors import InvalidExtentError
+
+WGS84 = Geod(ellps="WGS84")
+
+MAX_VERTICES = 100_000
+"""A polygon with more vertices is refused: nobody draws one, and every geometric operation on it is a burden."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeWindow:
+    """A span of time, closed at both ends; an end that is None is open."""
+
+    start: datetime | None
+    """First moment, UTC."""
+
+    end: datetime | None
+    """Last moment, UTC."""
+
+    def __post_init__(self) -> None:
+        if self.start is None and self.end is None:
+            raise InvalidExtentError("datetime: both ends are open; give at least one, as in 2026-01-01T00:00:00Z/..")
+        for name, moment in (("start", self.start), ("end", self.end)):
+            if moment is not None and moment.tzinfo is None:
+                raise InvalidExtentError(f"datetime: the {name} {moment.isoformat()} has no UTC offset; write ...Z")
+        if self.start and self.end and self.start > self.end:
+            raise InvalidExtentError(
+                f"datetime: the start {format_time(self.start)} lies after the end {format_time(self.end)}"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read an RFC 3339 moment or interval: ``a``, ``a/b``, ``a/..``, ``../b``, ``/b``, ``a/``.
+
+        Raises
+        ------
+        InvalidExtentError
+            The text is no such interval, has no offset, is reversed, or is open at both ends.
+        """
+        parts = text.split("/")
+        if len(parts) == 1:
+            moment = parse_time(parts[0])
+            return cls(start=moment, end=moment)
+        if len(parts) != 2:
+            raise InvalidExtentError(f"datetime: {text!r} has {len(parts)} parts; an interval is start/end")
+        start, end = (None if part in ("", "..") else parse_time(part) for part in parts)
+        return cls(start=start, end=end)
+
+    def __str__(self) -> str:
+        return "/".join(".." if moment is None else format_time(moment) for moment in (self.start, self.end))
+
+    def contains(self, moment: datetime) -> bool:
+        """Whether the moment lies inside, ends included."""
+        return (self.start is None or self.start <= moment) and (self.end is None or moment <= self.end)
+
+    def overlaps(self, other: Self) -> bool:
+        """Whether the two windows share a moment."""
+        before = self.end is not None and other.start is not None and self.end < other.start
+        after = self.start is not None and other.end is not None and other.end < self.start
+        return not before and not after
+
+
+_RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:)(\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})?", flags=re.ASCII)
+
+
+def parse_time(text: str) -> datetime:
+    """Read an RFC 3339 date-time with an offset, as UTC; a leap second becomes the next second, as POSIX has it.
+
+    Raises
+    ------
+    InvalidExtentError
+        The text is no RFC 3339 date-time, or lacks its offset.
+    """
+    match = _RFC3339.fullmatch(text.strip())
+    if match is None:
+        raise InvalidExtentError(f"datetime: {text[:60]!r} is no RFC 3339 date-time; write 2026-01-31T12:00:00Z")
+    date, minutes, seconds, fraction, offset = match.groups()
+    if offset is None:
+        raise InvalidExtentError(f"datetime: {text!r} has no UTC offset; write {text}Z if it is UTC")
+    leap = seconds == "60"
+    micro = f".{(fraction or '.0')[1:7]:0<6}"
+    try:
+        moment = datetime.fromisoformat(
+            f"{date}T{minutes}{'59' if leap else seconds}{micro}{offset.upper().replace('Z', '+00:00')}"
+        )
+        return moment.astimezone(UTC) + timedelta(seconds=1 if leap else 0)
+    except (ValueError, OverflowError) as error:
+        raise InvalidExtentError(f"datetime: {text!r} is no moment of the calendar ({error})") from None
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC with ``Z``; microseconds only where there are any."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BBox:
+    """A box in degrees; ``west > east`` means that it crosses the antimeridian (RFC 7946, 5.2)."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(edge) for edge in self.as_tuple()):
+            raise InvalidExtentError(f"bbox: {self.as_tuple()} holds a value that is no number")
+        if self.south > self.north:
+            raise InvalidExtentError(
+                f"bbox: south {self.south} lies above north {self.north}; give west, south, east, north"
+            )
+        if not (-90 <= self.south and self.north <= 90):
+            raise InvalidExtentError(f"bbox: latitudes {self.south} and {self.north} leave [-90, 90]")
+        if not (-180 <= self.west <= 180 and -180 <= self.east <= 180):
+            raise InvalidExtentError(f"bbox: longitudes {self.west} and {self.east} leave [-180, 180]")
+
+    @classmethod
+    def of(cls, values: "list[float] | tuple[float, ...]") -> Self:
+        """From four numbers, or six of which the heights are set aside (OGC API – Features, 7.15.3)."""
+        if len(values) == 6:
+            values = (values[0], values[1], values[3], values[4])
+        if len(values) != 4:
+            raise InvalidExtentError(f"bbox: {len(values)} numbers; give west, south, east, north")
+        west, south, east, north = (float(value) for value in values)
+        return cls(west=west, south=south, east=east, north=north)
+
+    def as_tuple(self) -> tuple[float, float, float, float]:
+        """West, south, east, north."""
+        return (self.west, self.south, self.east, self.north)
+
+    @property
+    def crosses_antimeridian(self) -> bool:
+        """Whether the box runs over 180°."""
+        return self.west > self.east
+
+    def parts(self) -> tuple["BBox", ...]:
+        """The box as one or two boxes that do not cross the antimeridian."""
+        if not self.crosses_antimeridian:
+            return (self,)
+        return (
+            BBox(west=self.west, south=self.south, east=180.0, north=self.north),
+            BBox(west=-180.0, south=self.south, east=self.east, north=self.north),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """An area on the ground: polygons cut at the antimeridian, valid, not empty."""
+
+    polygons: MultiPolygon = field(repr=False)
+    """Counter-clockwise outer rings in lon, lat degrees, each polygon inside [-180, 180] × [-90, 90]."""
+
+    @classmethod
+    def from_geojson(cls, geometry: Mapping[str, Any]) -> Self:
+        """Read a GeoJSON Polygon or MultiPolygon and cut it at the antimeridian.
+
+        An edge longer than 180° of longitude runs the short way round, over the antimeridian; so do longitudes beyond ±180°.
+
+        Raises
+        ------
+        InvalidExtentError
+            Another type, unclosed or self-crossing rings, no area, coordinates off the Earth, too many vertices.
+        """
+        kind = geometry.get("type") if isinstance(geometry, Mapping) else None
+        if kind not in ("Polygon", "MultiPolygon"):
+            raise InvalidExtentError(f"geometry: type {kind!r}; give a GeoJSON Polygon or MultiPolygon")
+        _check_rings(kind, geometry.get("coordinates"))
+        try:
+            drawn = shapely.force_2d(shape(dict(geometry)))
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError, shapely.errors.ShapelyError) as error:
+            raise InvalidExtentError(f"geometry: coordinates are not those of a {kind} ({error})") from None
+        return cls.of(drawn)
+
+    @classmethod
+    def of(cls, drawn: Polygon | MultiPolygon) -> Self:
+        """From a shapely polygon in lon, lat degrees; see `from_geojson`."""
+        if drawn.is_empty:
+            raise InvalidExtentError("geometry: it is empty")
+        if shapely.get_num_coordinates(drawn) > MAX_VERTICES:
+            raise InvalidExtentError(f"geometry: more than {MAX_VERTICES} vertices; simplify it")
+        west, south, east, north = drawn.bounds
+        if not all(math.isfinite(edge) for edge in drawn.bounds):
+            raise InvalidExtentError("geometry: a coordinate is no number")
+        if south < -90 or north > 90:
+            raise InvalidExtentError(
+                f"geometry: latitudes {south:g} to {north:g} leave [-90, 90]; the order is lon, lat"
+            )
+        if west < -360 or east > 360:
+            raise InvalidExtentError(f"geometry: longitudes {west:g} to {east:g} are not on Earth")
+        whole = _unwrapped(drawn)
+        if not whole.is_valid:
+            raise InvalidExtentError(
+                f"geometry: not valid ({explain_validity(whole)}); draw it without crossing itself"
+            )
+        if whole.area == 0:
+            raise InvalidExtentError("geometry: it has no area")
+        return cls(polygons=_cut_at_antimeridian(whole))
+
+    @cached_property
+    def area_km2(self) -> float:
+        """Area on the WGS 84 ellipsoid; edges are straight in lon, lat, as GeoJSON has them."""
+        dense = shapely.segmentize(self.polygons, 0.5)
+        return abs(WGS84.geometry_area_perimeter(dense)[0]) / 1e6
+
+    @cached_property
+    def bbox(self) -> BBox:
+        """The narrowest box; west > east where the footprint crosses the antimeridian."""
+        spans = sorted((part.bounds[0], part.bounds[2]) for part in self.polygons.geoms)
+        _, south, _, north = self.polygons.bounds
+        # The widest stretch of longitude without any part is what the box leaves out.
+        gaps = [(spans[0][0] + 360 - max(end for _, end in spans), max(end for _, end in spans), spans[0][0])]
+        reach = spans[0][1]
+        for start, end in spans[1:]:
+            gaps.append((start - reach, reach, start))
+            reach = max(reach, end)
+        width, east, west = max(gaps)
+        if width <= 0:
+            west, east = -180.0, 180.0
+        return BBox(west=west, south=south, east=east, north=north)
+
+    @cached_property
+    def geojson(self) -> dict[str, Any]:
+        """GeoJSON Polygon where one will do, else MultiPolygon."""
+        simple = self.polygons.geoms[0] if len(self.polygons.geoms) == 1 else self.polygons
+        plain: dict[str, Any] = json.loads(json.dumps(mapping(simple)))
+        return plain
+
+    @cached_property
+    def centre(self) -> tuple[float, float]:
+        """Longitude and latitude of the centroid on the sphere; right across ±180° and at the poles.
+
+        The vector area of a spherical polygon, half the sum of its edges' normals times their arcs, points there.
+        """
+        total = np.zeros(3)
+        for polygon in shapely.get_parts(shapely.segmentize(self.polygons, 1.0)):
+            for ring in (polygon.exterior, *polygon.interiors):
+                lon, lat = np.radians(shapely.get_coordinates(ring)).T
+                points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+                normals = np.cross(points[:-1], points[1:])
+                sines = np.linalg.norm(normals, axis=1)
+                arcs = np.arctan2(sines, np.sum(points[:-1] * points[1:], axis=1))
+                total += np.sum(
+                    normals * np.divide(arcs, sines, out=np.ones_like(arcs), where=sines > 0)[:, None], axis=0
+                )
+        x, y, z = total
+        return math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))
+
+    def minus(self, other: Self) -> Self | None:
+        """What of this footprint the other does not cover; None when nothing is left."""
+        return self._from_parts(self.polygons.difference(other.polygons))
+
+    def intersection(self, other: Self) -> Self | None:
+        """What the two share; None when that has no area."""
+        return self._from_parts(self.polygons.intersection(other.polygons))
+
+    def union(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(polygons=_as_multipolygon(self.polygons.union(other.polygons)))
+
+    def _from_parts(self, parts: Any) -> Self | None:  # noqa: ANN401 - any shapely geometry
+        left = _as_multipolygon(parts)
+        return None if left.is_empty else type(self)(polygons=left)
+
+
+def _check_rings(kind: str, coordinates: Any) -> None:  # noqa: ANN401 - any JSON
+    """Rings are closed and have four positions or more (RFC 7946, 3.1.6), said before shapely mends them silently."""
+    polygons = coordinates if kind == "MultiPolygon" else [coordinates]
+    if not isinstance(polygons, list | tuple):
+        raise InvalidExtentError("geometry: it has no coordinates")
+    for polygon in polygons:
+        if not isinstance(polygon, list | tuple) or not polygon:
+            raise InvalidExtentError("geometry: it is empty")
+        for ring in polygon:
+            if not isinstance(ring, list | tuple) or len(ring) < 4:
+                raise InvalidExtentError("geometry: a ring has fewer than four positions")
+            if not isinstance(ring[0], list | tuple) or list(ring[0]) != list(ring[-1]):
+                raise InvalidExtentError("geometry: a ring is not closed; its last position must repeat its first")
+
+
+def _unwrapped(drawn: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
+    """The same shape with longitudes continued past ±180°, so that validity is judged as it was drawn."""
+
+    def unwrap(ring: Any) -> list[tuple[float, float]]:  # noqa: ANN401 - a shapely ring
+        points: list[tuple[float, float]] = []
+        turned, previous = 0.0, ring.coords[0][0]
+        for lon, lat in ring.coords:
+            if 180 < abs(lon - previous) < 360:  # an edge from -180 to 180 is meant as it is drawn
+                turned += math.copysign(360, previous - lon)
+            points.append((lon + turned, lat))
+            previous = lon
+        if points[0] != points[-1]:  # it goes once around a pole: close it there
+            pole = 90.0 if sum(lat for _, lat in points) > 0 else -90.0
+            points += [(points[-1][0], pole), (points[0][0], pole), points[0]]
+        return points
+
+    def unwrap_polygon(polygon: Polygon) -> Polygon:
+        outer = unwrap(polygon.exterior)
+        holes = [unwrap(ring) for ring in polygon.interiors]
+        middle = sum(lon for lon, _ in outer) / len(outer)
+        moved = [[(lon + 360 * round((middle - hole[0][0]) / 360), lat) for lon, lat in hole] for hole in holes]
+        return Polygon(outer, moved)
+
+    if isinstance(drawn, Polygon):
+        return unwrap_polygon(drawn)
+    return MultiPolygon([unwrap_polygon(polygon) for polygon in drawn.geoms])
+
+
+def _cut_at_antimeridian(whole: Polygon | MultiPolygon) -> MultiPolygon:
+    """Cut an unwrapped shape at every odd multiple of 180° and bring the parts back into [-180, 180]."""
+    west, _, east, _ = whole.bounds
+    parts: list[Polygon] = []
+    for turn in range(math.floor((west + 180) / 360), math.ceil((east + 180) / 360)):
+        strip = shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)
+        inside = whole.intersection(strip)
+        parts += _as_multipolygon(shapely.transform(inside, lambda xy, back=360 * turn: xy - (back, 0))).geoms
+    return _as_multipolygon(shapely.union_all(parts))
+
+
+def _as_multipolygon(geometry: Any) -> MultiPolygon:  # noqa: ANN401 - any shapely geometry
+    """The parts that have an area, outer rings counter-clockwise."""
+    parts = shapely.get_parts(shapely.get_parts(geometry))
+    return shapely.orient_polygons(
+        MultiPolygon([part for part in parts if part.geom_type == "Polygon" and part.area > 1e-14])
+    )

@@ -1,0 +1,1 @@
+"""Scene → item: orthorectifies, tiles, judges and describes what a satellite delivered."""

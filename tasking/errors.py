@@ -1,0 +1,29 @@
+"""What can go wrong between an order and its delivery."""
+
+
+class TaskingError(Exception):
+    """What was wrong, where, and what would be right: ``product 'x' is unknown; GET /stapi/products lists them``."""
+
+
+class InvalidOrderError(TaskingError):
+    """An order that no satellite could ever fulfil as it is written."""
+
+
+class UnknownProductError(TaskingError):
+    """No such product can be ordered here."""
+
+
+class UnknownOrderError(TaskingError):
+    """No such order."""
+
+
+class IllegalTransitionError(TaskingError):
+    """A change of state that the table of transitions does not allow."""
+
+
+class ElementSetError(TaskingError):
+    """An element set that is damaged or cannot be propagated to the time asked for."""
+
+
+class ProviderError(TaskingError):
+    """A provider that refused a command or cannot be reached."""
