@@ -1,28 +1,66 @@
-# make demo | test | check | bench | serve: nothing else to learn.
+# make demo | serve | test | check | bench: nothing else to learn.
 PYTHON ?= python3
-BIN := .venv/bin
-UV := $(BIN)/uv
-DATA ?= var
+DATA   ?= demo
+PORT   ?= 8000
+BIN    := .venv/bin
+UV     := $(BIN)/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help install console demo serve test check bench lock clean
 
 help:
 	@echo "make demo    install into .venv and follow one order from request to catalog"
-	@echo "make serve   open the console on the same data: http://127.0.0.1:8000"
+	@echo "make serve   open the console on the same data: http://127.0.0.1:$(PORT)"
 	@echo "make test    install and run the tests"
 	@echo "make check   ruff, mypy, import-linter, documentation"
 	@echo "make bench   measure, against the peers where there are any"
 
-$(UV):
+install: .venv/installed console
+
+# pip brings uv, by hash; uv brings the rest, by hash. No lock names an address.
+$(UV): infra/bootstrap.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r infra/bootstrap.lock
+	@touch $@
 
-.venv/installed: $(UV) requirements.lock requirements-dev.lock pyproject.toml
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock requirements-dev.lock
-	$(BIN)/python -m pip --version >/dev/null
+.venv/installed: $(UV) requirements-dev.lock pyproject.toml
+	@echo "installing into .venv (about half a minute on a fast line)"
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Third-party browser code, by npm from a lock with integrity; runs again only when the lock changes.
+console: .venv/installed
+	@infra/console.sh
+
+demo: install
+	$(BIN)/overflight demo --data $(DATA)
+
+serve: install
+	$(BIN)/overflight serve --data $(DATA) --port $(PORT)
+
+test: install
+	$(BIN)/pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/check.py
+
+bench: install
+	$(BIN)/python -m tests.bench
+
 lock: $(UV)
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	    pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	    -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	    --group node -o infra/node.lock
+	echo uv | $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-emit-index-url - -o infra/bootstrap.lock
+
+clean:
+	rm -rf .venv api/console/vendor build
