@@ -1,0 +1,74 @@
+"""Everything that an installation can be told from outside: the only reader of the environment.
+
+Each field is also an environment variable: ``OVERFLIGHT_PORT=9000``, ``OVERFLIGHT_DEM=/data/srtm.tif``.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, AnyHttpUrl, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _without_trailing_slash(url: AnyHttpUrl) -> str:
+    return str(url).rstrip("/")
+
+
+class Settings(BaseSettings):
+    """Settings of one installation; an argument wins over the environment, which wins over the default."""
+
+    model_config = SettingsConfigDict(env_prefix="OVERFLIGHT_", env_ignore_empty=True, frozen=True, extra="forbid")
+
+    data: Path = Path("var")
+    """Folder that holds everything the installation keeps; made when it is absent."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for every interface."""
+
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+
+    public_url: Annotated[AnyHttpUrl, AfterValidator(_without_trailing_slash)] | None = None
+    """How clients reach this installation, where a proxy stands before it: ``https://example.org/overflight``."""
+
+    embedded_worker: bool = True
+    """Whether `overflight serve` also carries out the orders."""
+
+    dem: Path | None = None
+    """Heights for deliveries that bring none: any raster that GDAL reads as GTiff or SRTMHGT."""
+
+    dem_datum: str | None = None
+    """What the DEM's heights are over: ``ellipsoid``, ``EGM96``, ``EGM2008``. Never guessed."""
+
+    geoid: Path | None = None
+    """Grid of geoid undulations, such as ``egm96_15.gtx``; needed unless the datum is ``ellipsoid``."""
+
+    dask_scheduler: str | None = None
+    """``threads``: inside the worker; an address such as ``tcp://host:8786``: that cluster; none: a LocalCluster."""
+
+    workers: int | None = Field(default=None, ge=1, le=1024)
+    """Processes of the LocalCluster; none: as many as there are processors."""
+
+    sandbox_rate: float = Field(default=3600.0, gt=0, le=1e9)
+    """Seconds of the sandbox's clock in one second of ours: at 3600, tomorrow's pass is delivered in half a minute."""
+
+    max_body_bytes: int = Field(default=8 * 2**20, ge=1024)
+    """Largest request body; an area of 100,000 vertices fits into 8 MiB."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _heights_are_declared(self) -> Self:
+        if self.dem is not None and self.dem_datum is None:
+            raise ValueError("dem_datum: a DEM needs its vertical datum: ellipsoid, EGM96 or EGM2008")
+        return self
+
+
+def explain(error: ValidationError) -> str:
+    """One line for a person: which setting, what was wrong."""
+    problems = []
+    for one in error.errors():
+        name = ".".join(str(part) for part in one["loc"])
+        message = one["msg"].removeprefix("Value error, ")
+        problems.append(f"OVERFLIGHT_{name.upper()}: {message}" if name else message)
+    return "; ".join(problems)
