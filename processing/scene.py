@@ -1,0 +1,285 @@
+"""A delivered raw scene: the manifest of its folder, checked against the files before anything is made of them.
+
+A delivery is accepted whole or refused whole: every file lies inside the folder, has the checksum it was given, opens
+as what it should be, can be read to its end, and each raster has a sensor model.
+"""
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import numpy as np
+from rasterio.io import DatasetReader
+
+from catalog.errors import CatalogError
+from catalog.extent import TimeWindow, parse_time
+from catalog.item import ITEM_ID, Band, Orbit, View
+from processing.errors import DeliveryError, SensorModelError
+from processing.manifest import MANIFEST, ROLES, read_manifest
+from processing.raster import check_whole, open_raster, sha256
+from processing.rpc import Rpc
+from processing.vendors import dimap, find, rpc_text
+
+DATA_TYPES: Final = ("uint8", "uint16", "int16", "uint32", "int32", "float32")
+"""What a pixel of a scene can be."""
+
+CLEAR, CLOUD, UNKNOWN = 0, 1, 255
+"""The values of a cloud mask; the last is its nodata."""
+
+MAX_ACQUISITION = timedelta(days=1)
+"""No satellite images for longer in one go: beyond it, one of the two times is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneRaster:
+    """One raw raster of a delivery, without map coordinates."""
+
+    role: str
+    """One of `ROLES`."""
+
+    path: Path
+    rpc: Rpc
+    """Its sensor model."""
+
+    rpc_rms_px: float | None
+    """How well the RPC repeats the rigorous model it was fitted to, where the vendor says so."""
+
+    rpc_max_px: float | None
+    """The same, at the worst point."""
+
+    bands: tuple[Band, ...]
+    data_type: str
+    """One of `DATA_TYPES`."""
+
+    nodata: float | None
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneDem:
+    """The DEM that came with a scene."""
+
+    path: Path
+    vertical_datum: str
+    """``ellipsoid``, or the geoid that its heights stand on."""
+
+    geoid: Path | None
+    """Grid of undulations that came with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A delivery that was checked."""
+
+    id: str
+    folder: Path
+    attempt: str | None
+    """The attempt that it answers; None where it came unasked."""
+
+    order: str | None
+    acquired: TimeWindow
+    """First and last line."""
+
+    platform: str
+    instrument: str | None
+    constellation: str | None
+    gsd_m: float
+    view: View
+    orbit: Orbit
+    rasters: tuple[SceneRaster, ...]
+    """At most one of each role, in the order of `ROLES`; at least one of them is a picture."""
+
+    dem: SceneDem | None
+    license: str | None
+    attribution: str | None
+
+    def raster(self, role: str) -> SceneRaster | None:
+        """The raster of that role, if there is one."""
+        return next((raster for raster in self.rasters if raster.role == role), None)
+
+
+def read_delivery(folder: Path) -> Scene:
+    """Check a whole delivery and say what it is.
+
+    Raises
+    ------
+    DeliveryError
+        The first thing that is wrong with it, and what would be right.
+    """
+    _check_files(folder)
+    manifest = read_manifest(folder / MANIFEST)
+    _check_checksums(folder, manifest.get("checksums") or {})
+    try:
+        return _read_scene(folder, manifest)
+    except CatalogError as error:
+        raise DeliveryError(f"{MANIFEST}: {error}") from None
+
+
+def _read_scene(folder: Path, manifest: Mapping[str, Any]) -> Scene:
+    if not ITEM_ID.fullmatch(manifest["id"]) or not manifest["id"].strip("."):
+        raise DeliveryError(f"{MANIFEST}: id: {manifest['id']!r} cannot be a file's name; give letters or digits too")
+    acquired = _acquired(manifest["acquired"])
+    view, orbit = View(**(manifest.get("view") or {})), Orbit(**(manifest.get("sat") or {}))
+    dem = _read_dem(folder, manifest.get("dem"))
+    return Scene(
+        id=manifest["id"],
+        folder=folder,
+        attempt=manifest.get("attempt"),
+        order=manifest.get("order"),
+        acquired=acquired,
+        platform=manifest["platform"],
+        instrument=manifest.get("instrument"),
+        constellation=manifest.get("constellation"),
+        gsd_m=float(manifest["gsd_m"]),
+        view=view,
+        orbit=orbit,
+        rasters=_read_rasters(folder, manifest["rasters"]),
+        dem=dem,
+        license=manifest.get("license"),
+        attribution=manifest.get("attribution"),
+    )
+
+
+def _check_files(folder: Path) -> None:
+    """A delivery holds plain files and folders only: a link could lead to any file of this machine."""
+    if not folder.is_dir():
+        raise DeliveryError(f"{folder.name}: there is no such folder")
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise DeliveryError(
+                    f"{path.relative_to(folder)}: a link or a special file; deliver plain files inside the folder"
+                )
+
+
+def _inside(folder: Path, name: str, what: str) -> Path:
+    """The file of that relative name, which lies inside the folder."""
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
+        raise DeliveryError(f"{MANIFEST}: {what}: {name!r} leads out of the folder; give a path inside it")
+    path = folder.joinpath(*parts)
+    if not path.is_file():
+        raise DeliveryError(f"{MANIFEST}: {what}: {name!r} is not in the folder")
+    return path
+
+
+def _check_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
+    for name, said in checksums.items():
+        found = f"sha256:{sha256(_inside(folder, name, 'checksums'))}"
+        if found != said.lower():
+            raise DeliveryError(f"{name}: its checksum is {found}, the manifest says {said}; deliver it again")
+
+
+def _acquired(times: Mapping[str, str]) -> TimeWindow:
+    start, end = parse_time(times["start"]), parse_time(times["end"])
+    if start <= end and end - start > MAX_ACQUISITION:
+        raise DeliveryError(f"{MANIFEST}: acquired: {start} to {end} is longer than a day; one of the two is wrong")
+    return TimeWindow(start=start, end=end)
+
+
+def _read_dem(folder: Path, entry: Mapping[str, Any] | None) -> SceneDem | None:
+    if entry is None:
+        return None
+    path = _inside(folder, entry["path"], "dem.path")
+    geoid = _inside(folder, entry["geoid"], "dem.geoid") if entry.get("geoid") else None
+    check_whole(path)
+    if geoid:
+        check_whole(geoid)
+    return SceneDem(path=path, vertical_datum=entry["vertical_datum"], geoid=geoid)
+
+
+def _read_rasters(folder: Path, entries: list[Mapping[str, Any]]) -> tuple[SceneRaster, ...]:
+    roles = sorted((entry["role"] for entry in entries), key=ROLES.index)
+    if len(set(roles)) < len(roles):
+        raise DeliveryError(f"{MANIFEST}: rasters: a role comes twice ({', '.join(roles)}); each comes at most once")
+    if roles == ["cloud-mask"]:
+        raise DeliveryError(f"{MANIFEST}: rasters: only a cloud mask; give multispectral or panchromatic beside it")
+    return tuple(_read_raster(folder, entry) for entry in sorted(entries, key=lambda one: ROLES.index(one["role"])))
+
+
+def _read_raster(folder: Path, entry: Mapping[str, Any]) -> SceneRaster:
+    path = _inside(folder, entry["path"], "rasters.path")
+    with open_raster(path) as dataset:
+        height, width, data_type = dataset.height, dataset.width, _data_type(path, dataset)
+        bands = _bands(path, dataset.count, entry)
+        nodata = _nodata(path, entry.get("nodata", dataset.nodata), data_type)
+    check_whole(path)
+    if entry["role"] == "cloud-mask":
+        _check_cloud_mask(path, data_type, len(bands))
+        nodata = float(UNKNOWN)
+    return SceneRaster(
+        role=entry["role"],
+        path=path,
+        rpc=_rpc(folder, path, entry.get("rpc")),
+        rpc_rms_px=entry.get("rpc_rms_px"),
+        rpc_max_px=entry.get("rpc_max_px"),
+        bands=bands,
+        data_type=data_type,
+        nodata=nodata,
+        height=height,
+        width=width,
+    )
+
+
+def _data_type(path: Path, dataset: DatasetReader) -> str:
+    found = sorted(set(dataset.dtypes))
+    if len(found) > 1 or found[0] not in DATA_TYPES:
+        raise DeliveryError(f"{path.name}: its pixels are {', '.join(found)}; give one of {', '.join(DATA_TYPES)}")
+    return str(found[0])
+
+
+def _bands(path: Path, count: int, entry: Mapping[str, Any]) -> tuple[Band, ...]:
+    said = tuple(Band(**band) for band in entry.get("bands", ()))
+    if not said and entry["role"] == "cloud-mask":
+        said = (Band(name="cloud"),)
+    if len(said) != count:
+        raise DeliveryError(f"{path.name}: it has {count} bands, the manifest describes {len(said)}; describe each")
+    return said
+
+
+def _nodata(path: Path, value: float | None, data_type: str) -> float | None:
+    if value is None:
+        return None
+    if not np.issubdtype(data_type, np.integer):
+        return float(value)
+    limits = np.iinfo(data_type)
+    if not (math.isfinite(value) and value == int(value) and limits.min <= value <= limits.max):
+        raise DeliveryError(
+            f"{path.name}: no {data_type} pixel can have the nodata value {value}; give one it can hold"
+        )
+    return float(value)
+
+
+def _check_cloud_mask(path: Path, data_type: str, bands: int) -> None:
+    if data_type != "uint8" or bands != 1:
+        raise DeliveryError(f"{path.name}: a cloud mask of {bands} bands {data_type}; give one band uint8")
+    with open_raster(path) as dataset:
+        for row in range(0, dataset.height, 1024):
+            values = np.unique(dataset.read(1, window=((row, min(row + 1024, dataset.height)), (0, dataset.width))))
+            strange = set(values.tolist()) - {CLEAR, CLOUD, UNKNOWN}
+            if strange:
+                raise DeliveryError(
+                    f"{path.name}: a cloud mask with the value {min(strange)}; "
+                    f"{CLEAR} is clear, {CLOUD} cloud, {UNKNOWN} no data"
+                )
+
+
+_DIMAP = re.compile(r"\.xml", flags=re.IGNORECASE)
+
+
+def _rpc(folder: Path, raster: Path, name: str | None) -> Rpc:
+    """The sensor model in the named file, else in the raster's sidecar or tag."""
+    try:
+        if name is None:
+            return find(raster)
+        path = _inside(folder, name, "rasters.rpc")
+        return dimap.read(path) if _DIMAP.fullmatch(path.suffix) else rpc_text.read(path)
+    except SensorModelError as error:
+        raise DeliveryError(str(error)) from None
