@@ -58,7 +58,7 @@ def ecef_state(elements: ElementSet, posix: npt.ArrayLike) -> tuple[Floats, Floa
 class Ephemeris:
     """States of several satellites at even steps, and by interpolation at any time between.
 
-    Cubic Hermite interpolation errs by h⁴/384 · |d⁴r/dt⁴|: 2 cm at a step of 30 s in a low orbit.
+    Cubic Hermite interpolation errs by h⁴/384 · |d⁴r/dt⁴|: at a step of 30 s, 2 to 30 cm.
     """
 
     start: float

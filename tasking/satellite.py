@@ -1,7 +1,11 @@
-"""Satellites and what they carry."""
+"""Satellites: where they fly, what they carry, how they turn; and the reading of element sets."""
 
 from dataclasses import dataclass
 from typing import Literal
+
+from sgp4.api import SGP4_ERRORS, WGS72, Satrec
+
+from tasking.errors import ElementSetError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +60,86 @@ class Agility:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementSet:
-    """A two-line element set: mean elements for SGP4 (Hoots & Roehrich 1980; Vallado et al. 2006)."""
+    """A two-line element set: mean elements for SGP4 (Hoots & Roehrich 1980; Vallado et al. 2006).
+
+    Raises
+    ------
+    ElementSetError
+        A line of another length, with a wrong checksum, of another satellite, or with elements of no orbit.
+    """
 
     line1: str
+    """69 characters that begin with ``1``: number, epoch, drag."""
+
     line2: str
+    """69 characters that begin with ``2``: number, inclination, node, eccentricity, perigee, anomaly, revolutions."""
+
+    def __post_init__(self) -> None:
+        for number, line in ((1, self.line1), (2, self.line2)):
+            _check_line(number, line)
+        if self.line1[2:7] != self.line2[2:7]:
+            raise ElementSetError(
+                f"element set: line 1 is of satellite {self.line1[2:7]}, line 2 of {self.line2[2:7]}; give a pair"
+            )
+        try:
+            error = Satrec.twoline2rv(self.line1, self.line2, WGS72).error
+        except ValueError as reason:
+            raise ElementSetError(f"element set {self.line1[2:7]}: {reason}") from None
+        if error:
+            raise ElementSetError(f"element set {self.line1[2:7]}: no orbit ({SGP4_ERRORS.get(error, error)})")
+
+
+def checksum(line: str) -> int:
+    """Last digit of a line of an element set: the sum of its first 68 characters' digits, a minus counting 1, modulo 10."""
+    return sum(int(letter) if letter in "0123456789" else letter == "-" for letter in line[:68]) % 10
+
+
+def read_element_sets(text: str) -> list[tuple[str, ElementSet]]:
+    """Read two-line element sets, each with or without a line for the name before it (Celestrak's form).
+
+    The name is the satellite's catalog number where no name is given.
+
+    Raises
+    ------
+    ElementSetError
+        A damaged, missing or stray line, named by its number in the text.
+    """
+    rows = iter([(number, row.rstrip()) for number, row in enumerate(text.splitlines(), start=1) if row.strip()])
+    found: list[tuple[str, ElementSet]] = []
+    name, number = "", 0
+    for number, row in rows:
+        if row.startswith("1 "):
+            found.append((name or row[2:7].strip(), _read_pair(number, row, *next(rows, (number + 1, "")))))
+            name = ""
+        elif name or row.startswith("2 "):
+            raise ElementSetError(f"line {number}: {row[:69]!r} stands where line 1 of an element set should")
+        else:
+            name = row.removeprefix("0 ").strip()
+    if name:
+        raise ElementSetError(f"line {number}: the name {name!r} has no element set after it")
+    return found
+
+
+def _read_pair(number1: int, line1: str, number2: int, line2: str) -> ElementSet:
+    number = number1
+    try:
+        _check_line(1, line1)
+        number = number2
+        _check_line(2, line2)
+        return ElementSet(line1=line1, line2=line2)
+    except ElementSetError as error:
+        raise ElementSetError(f"line {number}: {error}") from None
+
+
+def _check_line(which: int, line: str) -> None:
+    if len(line) != 69 or not line.isascii() or not line.startswith(f"{which} "):
+        raise ElementSetError(
+            f"element set: line {which} must be 69 characters that begin with '{which} '; it is {line[:80]!r}"
+        )
+    if line[68] != str(checksum(line)):
+        raise ElementSetError(
+            f"element set: line {which} is damaged: its checksum is {checksum(line)}, but it ends with {line[68]!r}: {line}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
