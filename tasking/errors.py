@@ -27,3 +27,15 @@ class ElementSetError(TaskingError):
 
 class ProviderError(TaskingError):
     """A provider that refused a command or cannot be reached."""
+
+
+class InvalidTokenError(TaskingError):
+    """A page's token or limit that no earlier page gave out."""
+
+
+class LeaseLostError(TaskingError):
+    """A step that another owner has taken over since; whoever gets this must not write about it."""
+
+
+class ConflictError(TaskingError):
+    """Something changed between a decision and its recording; read again and decide again."""

@@ -69,6 +69,8 @@ TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
 }
 """Every change of state that an order can make; a state without successors is final."""
 
+FINAL = frozenset(status for status, successors in TRANSITIONS.items() if not successors)
+
 
 class AttemptStatus(StrEnum):
     """Life of one tasked acquisition; its end is not the order's end."""
@@ -168,7 +170,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _properties_of(filter_: Mapping[str, Any]) -> set[str]:
-    """Name the properties that a CQL2 JSON expression mentions; refuse one so deep that its parser's stack would end."""
+    """Name the properties that a CQL2 JSON expression mentions; refuse one too deep for its parser's stack."""
     names: set[str] = set()
     nodes: list[tuple[Any, int]] = [(filter_, 0)]
     while nodes:
@@ -245,5 +247,8 @@ class Attempt:
 
     off_nadir_deg: float | None
     status: AttemptStatus
+    delivery: str | None = None
+    """Name of the delivery's folder, once it is here: no two attempts of an order take the same one."""
+
     item_id: str | None = None
     """The item in the catalog, once it is there."""
