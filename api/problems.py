@@ -13,9 +13,11 @@ from starlette.responses import JSONResponse, Response
 from catalog.errors import CatalogError, InvalidExtentError, InvalidItemError, InvalidSearchError, NotFoundError
 from processing.errors import DeliveryError, HeightsError, OutputError, ProcessingError, SensorModelError
 from tasking.errors import (
+    ConflictError,
     ElementSetError,
     IllegalTransitionError,
     InvalidOrderError,
+    InvalidTokenError,
     ProviderError,
     TaskingError,
     UnknownOrderError,
@@ -36,6 +38,8 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     UnknownProductError: (404, "unknown-product", "No such product"),
     UnknownOrderError: (404, "unknown-order", "No such order"),
     IllegalTransitionError: (409, "illegal-transition", "The order's state does not allow this"),
+    ConflictError: (409, "conflict", "It changed at this very moment"),
+    InvalidTokenError: (400, "invalid-token", "No such page"),
     ElementSetError: (422, "element-set", "Orbits are not known for that time"),
     ProviderError: (502, "provider", "The provider refused or cannot be reached"),
     TaskingError: (500, "tasking", "Tasking failed"),
@@ -46,14 +50,6 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     ProcessingError: (500, "processing", "Processing failed"),
 }
 """Error → status, last part of the problem's type, title. A subclass that is not listed answers as its parent."""
-
-
-class Problem(Exception):  # noqa: N818 - the word of RFC 9457
-    """A refusal that only a door can know: a page token that is none, a request header that cannot be met."""
-
-    def __init__(self, status: int, kind: str, title: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status, self.kind, self.title, self.detail = status, kind, title, detail
 
 
 def problem_response(
@@ -69,7 +65,6 @@ def install(app: FastAPI) -> None:
     """Make every error of the app a problem document."""
     for kind in PROBLEMS:
         app.add_exception_handler(kind, _on_domain_error)
-    app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_unexpected)
@@ -80,11 +75,6 @@ def _on_domain_error(_request: Request, error: Exception) -> Response:
     if status >= 500:
         log.error("%s", error, exc_info=error)
     return problem_response(status, kind, title, str(error))
-
-
-def _on_problem(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return problem_response(error.status, error.kind, error.title, error.detail)
 
 
 def _on_invalid_request(_request: Request, error: Exception) -> Response:
