@@ -1,0 +1,281 @@
+"""Pixels in any order → a valid Cloud-Optimized GeoTIFF, in bounded memory and always with the same bytes.
+
+One output superblock at a time is cut into tiles, and so are the two overview levels that lie wholly inside it; the
+encoded tiles go to a spool file, and only their places are handed on. Assembling makes the remaining levels, each tile
+from four tiles of the level below, and copies all tiles behind the directories: smallest overview first, full
+resolution last (OGC 21-026, GDAL's COG driver).
+
+    superblock 2048²         level 0: 4×4 tiles     level 1: 2×2     level 2: 1      level 3: of 2×2 superblocks …
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import BinaryIO, Final
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from processing import tiff
+from processing.errors import OutputError
+from processing.spool import ReadTile, SpooledTile, reading, spool_tiles, writing
+from processing.tile import TILE, Compression, Overviews, Pixels, decode_tile, encode_tile, halve, predictor
+
+SUPERBLOCK: Final = 2048
+"""Rows and columns of the unit of work; the last ones of a raster may be smaller."""
+
+INNER_LEVELS: Final = 2
+"""Overview levels whose tiles lie inside one superblock."""
+
+_COMPRESSION_TAG: Final[Mapping[str, int]] = {"zstd": 50000, "deflate": 8, "none": 1}
+_EFFORT: Final[Mapping[str, int]] = {"zstd": 1, "deflate": 6, "none": 0}
+_SAMPLE_FORMAT: Final[Mapping[str, int]] = {"u": 1, "i": 2, "f": 3}
+_DATA_TYPES: Final = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+
+_Places = dict[tuple[int, int, int], "SpooledTile"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CogProfile:
+    """What the file will be, but for its pixels."""
+
+    crs: str
+    """As PROJ reads it: ``EPSG:32631``."""
+
+    transform: tuple[float, float, float, float, float, float]
+    """Affine a, b, c, d, e, f from col, row of a pixel's outer corner to x, y."""
+
+    height: int
+    width: int
+    bands: int
+    data_type: str
+    """As numpy calls it: ``uint8``, ``uint16``, ``int16``, ``uint32``, ``int32``, ``float32``, ``float64``."""
+
+    nodata: float | None = None
+    compress: Compression = "zstd"
+    level: int | None = None
+    """Effort of the compression; None: zstd 1, deflate 6."""
+
+    overviews: Overviews = "average"
+    """How a pixel of an overview is made of four: their mean without nodata, or the first (for classes)."""
+
+    descriptions: tuple[str, ...] = ()
+    """Name of each band; empty for none."""
+
+    colours: tuple[str, ...] = ()
+    """GDAL's colour interpretation of each band: Red, Green, Blue, Gray, Undefined, …; empty for none."""
+
+    big: bool = False
+    """Whether to write a BigTIFF even where a classic one will do; beyond 4 GiB it always is one."""
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1 or self.bands < 1:
+            raise OutputError(f"output: {self.bands} bands of {self.height} × {self.width} pixels; give at least one")
+        if self.compress not in _COMPRESSION_TAG:
+            raise OutputError(f"output: compression {self.compress!r} is unknown; give {', '.join(_COMPRESSION_TAG)}")
+        if self.data_type not in _DATA_TYPES:
+            raise OutputError(f"output: {self.data_type} pixels; give one of {', '.join(_DATA_TYPES)}")
+        for name, values in (("descriptions", self.descriptions), ("colours", self.colours)):
+            if values and len(values) != self.bands:
+                raise OutputError(f"output: {len(values)} {name} for {self.bands} bands; give one a band")
+
+    @property
+    def fill(self) -> float:
+        """What stands where there are no pixels."""
+        return 0 if self.nodata is None else self.nodata
+
+    @cached_property
+    def levels(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of full resolution and of every overview, down to one tile."""
+        sizes = [(self.height, self.width)]
+        while max(sizes[-1]) > TILE:
+            sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+        return tuple(sizes)
+
+    def tiles(self, level: int) -> tuple[int, int]:
+        """Rows and columns of tiles of a level."""
+        height, width = self.levels[level]
+        return -(-height // TILE), -(-width // TILE)
+
+    @property
+    def superblocks(self) -> tuple[int, int]:
+        """Rows and columns of superblocks."""
+        return -(-self.height // SUPERBLOCK), -(-self.width // SUPERBLOCK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedSuperblock:
+    """What is left of a superblock once its tiles are in the spool: a few hundred bytes."""
+
+    row: int
+    """Counted in superblocks, as is `col`."""
+
+    col: int
+    tiles: tuple[SpooledTile, ...]
+
+
+def encode_superblock(pixels: Pixels, profile: CogProfile, *, row: int, col: int, spool: Path) -> EncodedSuperblock:
+    """Encode one superblock and the overviews inside it into a file of the spool folder.
+
+    Parameters
+    ----------
+    pixels
+        Shape (bands, rows, columns): `SUPERBLOCK` rows and columns, fewer at the lower and right edge of the raster.
+    row, col
+        Which superblock, counted in superblocks from 0.
+
+    Raises
+    ------
+    OutputError
+        The shape or type does not fit the profile, or the spool's disk is full.
+    """
+    _check_superblock(pixels, profile, row, col)
+    encoded: list[tuple[int, int, int, bytes]] = []
+    for level in range(min(INNER_LEVELS, len(profile.levels) - 1) + 1):
+        if level:
+            pixels = halve(pixels, nodata=profile.nodata, overviews=profile.overviews)
+        a_side = SUPERBLOCK // TILE >> level
+        for down, right in product(range(0, pixels.shape[1], TILE), range(0, pixels.shape[2], TILE)):
+            data = _encode(pixels[:, down : down + TILE, right : right + TILE], profile)
+            encoded.append((level, row * a_side + down // TILE, col * a_side + right // TILE, data))
+    return EncodedSuperblock(row=row, col=col, tiles=spool_tiles(spool / f"{row}-{col}.tiles", encoded))
+
+
+def _check_superblock(pixels: Pixels, profile: CogProfile, row: int, col: int) -> None:
+    height = min(SUPERBLOCK, profile.height - row * SUPERBLOCK)
+    width = min(SUPERBLOCK, profile.width - col * SUPERBLOCK)
+    if pixels.shape != (profile.bands, height, width) or pixels.dtype.name != profile.data_type:
+        raise OutputError(
+            f"superblock {row}, {col}: {pixels.dtype} {pixels.shape}; "
+            f"it should be {profile.data_type} {(profile.bands, height, width)}"
+        )
+
+
+def _encode(pixels: Pixels, profile: CogProfile) -> bytes:
+    effort = _EFFORT[profile.compress] if profile.level is None else profile.level
+    return encode_tile(pixels, compress=profile.compress, level=effort, fill=profile.fill)
+
+
+def assemble(blocks: Iterable[EncodedSuperblock], profile: CogProfile, *, spool: Path, destination: Path) -> None:
+    """Write the file from all its superblocks, in any order; the spool folder may go afterwards.
+
+    Raises
+    ------
+    OutputError
+        A superblock is missing, or the disk is full; nothing is at the destination then that was not before.
+    """
+    places: _Places = {(tile.level, tile.row, tile.col): tile for block in blocks for tile in block.tiles}
+    with reading(spool) as read:
+        for level in range(INNER_LEVELS + 1, len(profile.levels)):
+            new = spool_tiles(spool / f"level-{level}.tiles", _outer_level(level, profile, places, read))
+            places |= {(tile.level, tile.row, tile.col): tile for tile in new}
+        ordered = [_row_major(level, profile, places) for level in range(len(profile.levels))]
+        with writing(destination, durable=True) as file:
+            _write(file, profile, ordered, read)
+
+
+def _outer_level(
+    level: int, profile: CogProfile, places: _Places, read: ReadTile
+) -> Iterator[tuple[int, int, int, bytes]]:
+    """The tiles of a level, each from up to four tiles of the level below."""
+    height, width = profile.levels[level - 1]
+    rows, cols = profile.tiles(level)
+    for row, col in product(range(rows), range(cols)):
+        below = np.empty((profile.bands, 2 * TILE, 2 * TILE), dtype=profile.data_type)
+        for i, j in product(range(2), range(2)):
+            if (2 * row + i) * TILE < height and (2 * col + j) * TILE < width:
+                tile = read(_place(places, level - 1, 2 * row + i, 2 * col + j))
+                below[:, i * TILE : (i + 1) * TILE, j * TILE : (j + 1) * TILE] = decode_tile(
+                    tile, bands=profile.bands, data_type=profile.data_type, compress=profile.compress
+                )
+        below = below[:, : height - 2 * TILE * row, : width - 2 * TILE * col]
+        yield level, row, col, _encode(halve(below, nodata=profile.nodata, overviews=profile.overviews), profile)
+
+
+def _row_major(level: int, profile: CogProfile, places: _Places) -> list[SpooledTile]:
+    rows, cols = profile.tiles(level)
+    return [_place(places, level, row, col) for row, col in product(range(rows), range(cols))]
+
+
+def _place(places: _Places, level: int, row: int, col: int) -> SpooledTile:
+    try:
+        return places[level, row, col]
+    except KeyError:
+        raise OutputError(
+            f"output: tile {row}, {col} of level {level} is missing; hand over every superblock"
+        ) from None
+
+
+def _write(file: BinaryIO, profile: CogProfile, levels: list[list[SpooledTile]], read: ReadTile) -> None:
+    framed = [[tile.size + tiff.TILE_LEADER + tiff.TILE_TRAILER for tile in tiles] for tiles in levels]
+    total = sum(map(sum, framed))
+    geo = tiff.geo_tags(profile.crs, profile.transform)
+
+    def header(first_tile: int, *, big: bool) -> bytes:
+        offsets, position = [], first_tile
+        for sizes in reversed(framed):
+            starts = np.cumsum([position, *sizes])
+            offsets.append((starts[:-1] + tiff.TILE_LEADER).tolist())
+            position = int(starts[-1])
+        every = zip(range(len(levels)), levels, reversed(offsets), strict=True)
+        directories = [_tags(profile, level, tiles, at, geo, big=big) for level, tiles, at in every]
+        return tiff.header(directories, big=big)
+
+    big = profile.big or len(header(0, big=True)) + total >= 2**32
+    file.write(header(len(header(0, big=big)), big=big))
+    for tiles in reversed(levels):
+        for tile in tiles:
+            data = read(tile)
+            file.write(struct.pack("<I", tile.size) + data + data[-tiff.TILE_TRAILER :])
+
+
+def _tags(
+    profile: CogProfile, level: int, tiles: list[SpooledTile], offsets: list[int], geo: tiff.Tags, *, big: bool
+) -> tiff.Tags:
+    """The directory of a level; full resolution alone says where it is on the map and what its bands are."""
+    kind = np.dtype(profile.data_type)
+    rgb = profile.colours[:3] == ("Red", "Green", "Blue")
+    tags: dict[int, tiff.Tag] = {
+        254: (tiff.LONG, (1 if level else 0,)),  # NewSubfileType: reduced resolution
+        256: (tiff.LONG, (profile.levels[level][1],)),  # ImageWidth
+        257: (tiff.LONG, (profile.levels[level][0],)),  # ImageLength
+        258: (tiff.SHORT, (8 * kind.itemsize,) * profile.bands),  # BitsPerSample
+        259: (tiff.SHORT, (_COMPRESSION_TAG[profile.compress],)),
+        262: (tiff.SHORT, (2 if rgb else 1,)),  # PhotometricInterpretation: RGB or MinIsBlack
+        277: (tiff.SHORT, (profile.bands,)),  # SamplesPerPixel
+        284: (tiff.SHORT, (1,)),  # PlanarConfiguration: bands interleaved by pixel
+        317: (tiff.SHORT, (predictor(profile.data_type, profile.compress),)),
+        322: (tiff.SHORT, (TILE,)),  # TileWidth
+        323: (tiff.SHORT, (TILE,)),  # TileLength
+        324: (tiff.LONG8 if big else tiff.LONG, offsets),  # TileOffsets
+        325: (tiff.LONG, [tile.size for tile in tiles]),  # TileByteCounts
+        339: (tiff.SHORT, (_SAMPLE_FORMAT[kind.kind],) * profile.bands),
+    }
+    others = profile.bands - (3 if rgb else 1)
+    if others:
+        tags[338] = (tiff.SHORT, (0,) * others)  # ExtraSamples: of no special meaning
+    if profile.nodata is not None:
+        tags[42113] = tiff.text(_number(profile.nodata))  # GDAL_NODATA
+    if level == 0:
+        tags |= geo
+        if profile.descriptions or profile.colours:
+            tags[42112] = tiff.text(_gdal_metadata(profile))
+    return tags
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _gdal_metadata(profile: CogProfile) -> str:
+    """Names and colours of the bands as GDAL keeps them (tag 42112)."""
+    roles = (("DESCRIPTION", "description", profile.descriptions), ("COLORINTERP", "colorinterp", profile.colours))
+    items = [
+        f'  <Item name="{name}" sample="{band}" role="{role}">{escape(value)}</Item>\n'
+        for name, role, values in roles
+        for band, value in enumerate(values)
+    ]
+    return f"<GDALMetadata>\n{''.join(items)}</GDALMetadata>\n"
