@@ -32,7 +32,8 @@ def open_raster(path: Path) -> DatasetReader:
     _expect_raw_scenes()
     try:
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"):
-            return rasterio.open(path.resolve(), driver=list(DRIVERS))
+            # rasterio.open takes one driver only.
+            return DatasetReader(str(path.resolve()), driver=list(DRIVERS))
     except RasterioError as error:
         raise DeliveryError(f"{path.name}: no readable raster ({_said(error, path)}); give {_FORMATS}") from None
 
