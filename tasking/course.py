@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from catalog.extent import Footprint, TimeWindow, format_time
@@ -31,6 +32,9 @@ REPLAN_AFTER = timedelta(hours=1)
 DELIVERY_GRACE = timedelta(days=3)
 """How long after the window's end a delivery is waited for: what was acquired in time may arrive later."""
 
+STALE_DELIVERY_WAIT = timedelta(minutes=1)
+"""A provider that still offers a delivery which was judged already is asked again after this."""
+
 
 def first_steps(order: Order) -> tuple[NewStep, ...]:
     """What a new order asks for: a plan now, an end after its window."""
@@ -47,7 +51,9 @@ def open_area(dossier: Dossier) -> Footprint | None:
     taken = [attempt.area for attempt in dossier.in_flight()]
     for area in [dossier.covered, *taken] if dossier.covered else taken:
         left = left.minus(area) if left and area else left
-    return None if left is None or left.area_km2 <= (1 - COMPLETE_SHARE) * dossier.order.area.area_km2 else left
+    # A little less than what completion forgives, so that rounding leaves no order between the two.
+    least_km2 = 0.999 * (1 - COMPLETE_SHARE) * dossier.order.area.area_km2
+    return None if left is None or left.area_km2 <= least_km2 else left
 
 
 def covered_share(dossier: Dossier, credit: Footprint | None = None) -> float:
@@ -120,6 +126,18 @@ def new_attempt(
         off_nadir_deg=off_nadir_deg,
         status=AttemptStatus.PLANNED,
     )
+
+
+def refused(dossier: Dossier, text: str, *, now: datetime) -> Outcome:
+    """No satellite could ever fulfil the order as it is written."""
+    new = dossier.order.status is OrderStatus.RECEIVED
+    last = StatusChange(
+        status=OrderStatus.REJECTED if new else OrderStatus.FAILED,
+        at=now,
+        reason_code="invalid_geometry" if text.startswith("geometry") else "invalid_order",
+        reason_text=text,
+    )
+    return Outcome(changes=_way(dossier, last), attempts=_ended(dossier.in_flight()))
 
 
 def without_pass(dossier: Dossier, *, now: datetime) -> Outcome:
@@ -197,11 +215,14 @@ def tasked(dossier: Dossier, attempt: Attempt, *, now: datetime) -> Outcome:
     return _progress(dossier, after, now=now, code="attempt_tasked", text=text, follows=StepKind.COLLECT)
 
 
-def delivered(dossier: Dossier, attempt: Attempt, delivery: str, *, now: datetime) -> Outcome:
-    """The raw scene is here."""
-    after = replace(attempt, status=AttemptStatus.DELIVERED, delivery=delivery)
-    text = f"Scene {delivery} was delivered and is being produced."
-    return _progress(dossier, after, now=now, code="scene_delivered", text=text, follows=StepKind.PRODUCE)
+def delivered(dossier: Dossier, attempt: Attempt, folder: Path, *, now: datetime) -> Outcome:
+    """The raw scene is here; one that another attempt of the order has taken is not looked at twice."""
+    if any(other.delivery == folder.name for other in dossier.attempts):
+        return Outcome(again=now + STALE_DELIVERY_WAIT)
+    after = replace(attempt, status=AttemptStatus.DELIVERED, delivery=folder.name)
+    text = f"Scene {folder.name} was delivered and is being produced."
+    outcome = _progress(dossier, after, now=now, code="scene_delivered", text=text, follows=StepKind.PRODUCE)
+    return replace(outcome, steps=tuple(replace(step, payload={"folder": str(folder)}) for step in outcome.steps))
 
 
 def _progress(dossier: Dossier, after: Attempt, *, now: datetime, code: str, text: str, follows: StepKind) -> Outcome:
@@ -221,6 +242,13 @@ def attempt_failed(dossier: Dossier, attempt: Attempt, *, code: str, text: str, 
     )
     plan = _plan_step(dossier.order.id, attempt.id, now)
     return Outcome(changes=_way(dossier, last), attempts=(after,), steps=(plan,))
+
+
+def unasked(order: Order, acquired: TimeWindow) -> str | None:
+    """Why a scene does not answer the order, as a sentence; None when it does."""
+    if order.window.overlaps(acquired):
+        return None
+    return f"The scene was acquired {acquired}, outside the ordered {order.window}."
 
 
 def too_cloudy(order: Order, cloud_cover_pct: float | None) -> str | None:
@@ -305,11 +333,16 @@ def _way(dossier: Dossier, last: StatusChange) -> tuple[StatusChange, ...]:
         way = ways.popleft()
         for state in sorted(TRANSITIONS[way[-1]] - seen):
             if state == last.status:
-                return (*(StatusChange(status=between, at=last.at) for between in way[1:]), last)
+                return (*(_between(state_, last) for state_ in way[1:]), last)
             if state not in FINAL:
                 seen.add(state)
                 ways.append((*way, state))
     raise IllegalTransitionError(f"order status: no way leads from {before} to {last.status}")
+
+
+def _between(state: OrderStatus, last: StatusChange) -> StatusChange:
+    text = "The order keeps within the limits of its product." if state is OrderStatus.ACCEPTED else None
+    return StatusChange(status=state, at=last.at, reason_text=text)
 
 
 def _plan_step(order_id: str, cause: str, now: datetime) -> NewStep:

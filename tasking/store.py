@@ -5,9 +5,6 @@ owner of that claim; what its end changes about an order is recorded in the same
 still as it was when that was decided (its version).
 """
 
-import base64
-import binascii
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,23 +15,37 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from catalog.extent import Footprint, TimeWindow
-from tasking.errors import ConflictError, IllegalTransitionError, InvalidTokenError, LeaseLostError, UnknownOrderError
+from tasking.errors import ConflictError, IllegalTransitionError, LeaseLostError, UnknownOrderError
 from tasking.order import (
     ATTEMPT_TRANSITIONS,
     FINAL,
     Attempt,
     AttemptStatus,
-    Constraints,
     Order,
     OrderStatus,
     StatusChange,
     check_transition,
 )
-from tasking.schema import EPOCH, attempts, credits_, order_history, orders, schedules, steps
-from tasking.step import Dossier, NewStep, Outcome, Schedule, Step, StepKind
-
-MAX_LIMIT = 1000
-"""Most orders or statuses of one page."""
+from tasking.rows import (
+    attempt_row,
+    bounded,
+    history_row,
+    is_order_id,
+    order_row,
+    order_token,
+    read_attempt,
+    read_change,
+    read_history_token,
+    read_order,
+    read_order_token,
+    read_step,
+    step_row,
+)
+from tasking.rows import (
+    token as page_token,
+)
+from tasking.schema import attempts, credits_, order_history, orders, schedules, steps
+from tasking.step import Dossier, NewStep, Outcome, Schedule, Step
 
 MAX_TRIES = 12
 """With the worker's back-off an hour of trouble, after which a person should look."""
@@ -90,8 +101,8 @@ class Store:
     def submit(self, order: Order, first: StatusChange, todo: Sequence[NewStep]) -> None:
         """Record a new order, the first line of its history and its first steps: all or nothing."""
         with self._writing.begin() as connection:
-            connection.execute(sa.insert(orders), _order_row(order))
-            connection.execute(sa.insert(order_history), _history_row(order.id, 0, first))
+            connection.execute(sa.insert(orders), order_row(order))
+            connection.execute(sa.insert(order_history), history_row(order.id, 0, first))
             _insert_steps(connection, todo)
 
     def order(self, order_id: str) -> Order:
@@ -103,7 +114,7 @@ class Store:
             There is none of that id.
         """
         with self._engine.begin() as connection:
-            return _read_order(_order_row_of(connection, order_id))
+            return read_order(_order_row_of(connection, order_id))
 
     def orders(self, *, limit: int = 100, token: str | None = None) -> OrderPage:
         """Orders, newest first; `token` goes on where an earlier page ended.
@@ -113,18 +124,18 @@ class Store:
         InvalidTokenError
             The token is not from a page of orders, or the limit is out of bounds.
         """
-        query = sa.select(orders).order_by(orders.c.created.desc(), orders.c.id.desc()).limit(_bounded(limit) + 1)
+        query = sa.select(orders).order_by(orders.c.created.desc(), orders.c.id.desc()).limit(bounded(limit) + 1)
         if token is not None:
-            created, order_id = _read_token(token, (int, str))
+            created, order_id = read_order_token(token)
             query = query.where(
                 sa.tuple_(sa.type_coerce(orders.c.created, sa.BigInteger), orders.c.id)
                 < sa.tuple_(sa.literal(created, sa.BigInteger), sa.literal(order_id))
             )
         with self._engine.begin() as connection:
             rows = connection.execute(query).all()
-        page = tuple(_read_order(row) for row in rows[:limit])
+        page = tuple(read_order(row) for row in rows[:limit])
         more = len(rows) > limit
-        return OrderPage(orders=page, next_token=_order_token(page[-1]) if more else None)
+        return OrderPage(orders=page, next_token=order_token(page[-1]) if more else None)
 
     def history(self, order_id: str, *, limit: int = 100, token: str | None = None) -> HistoryPage:
         """Lines of an order's history, newest first.
@@ -137,16 +148,16 @@ class Store:
             The token is not from a page of a history, or the limit is out of bounds.
         """
         query = sa.select(order_history).where(order_history.c.order_id == order_id)
-        query = query.order_by(order_history.c.number.desc()).limit(_bounded(limit) + 1)
+        query = query.order_by(order_history.c.number.desc()).limit(bounded(limit) + 1)
         if token is not None:
-            query = query.where(order_history.c.number < _read_token(token, (int,))[0])
+            query = query.where(order_history.c.number < read_history_token(token))
         with self._engine.begin() as connection:
             _order_row_of(connection, order_id)
             rows = connection.execute(query).all()
         more = len(rows) > limit
         return HistoryPage(
-            changes=tuple(_read_change(row) for row in rows[:limit]),
-            next_token=_token(rows[limit - 1].number) if more else None,
+            changes=tuple(read_change(row) for row in rows[:limit]),
+            next_token=page_token(rows[limit - 1].number) if more else None,
         )
 
     def attempts(self, order_id: str) -> tuple[Attempt, ...]:
@@ -174,11 +185,11 @@ class Store:
             newest = sa.select(order_history).where(order_history.c.order_id == order_id)
             newest = newest.order_by(order_history.c.number.desc()).limit(1)
             return Dossier(
-                order=_read_order(row),
+                order=read_order(row),
                 version=row.version,
                 attempts=_attempts_of(connection, order_id),
                 covered=covered,
-                last=_read_change(connection.execute(newest).one()),
+                last=read_change(connection.execute(newest).one()),
             )
 
     def record(self, dossier: Dossier, outcome: Outcome, *, now: datetime) -> None:
@@ -220,7 +231,7 @@ class Store:
         """Record a step that belongs to no order; False when one of its key is known already."""
         insert = _insert(self._engine.dialect.name)(steps).on_conflict_do_nothing(index_elements=["key"])
         with self._writing.begin() as connection:
-            return connection.execute(insert, _step_row(step)).rowcount == 1
+            return connection.execute(insert, step_row(step)).rowcount == 1
 
     def next_due(self) -> datetime | None:
         """When the next step can be claimed, UTC; None when there is none."""
@@ -250,9 +261,11 @@ class Store:
             with self._writing.begin() as connection:
                 row = connection.execute(take).one_or_none()
                 if row is None or row.tries <= MAX_TRIES:
-                    return None if row is None else _read_step(row)
-                error = row.error or f"its worker ended {MAX_TRIES} times without bringing it to an end"
-                connection.execute(_end_of(row.id, "dead", error))
+                    return None if row is None else read_step(row)
+                step = read_step(row)
+                error = step.error or f"its worker ended {MAX_TRIES} times without bringing it to an end"
+                _held(connection, step, {"state": "dead", "owner": None, "error": error})
+                _remark_death(connection, step, error, now)
 
     def renew(self, step: Step, *, now: datetime, lease: timedelta) -> None:
         """Hold a claimed step for longer.
@@ -289,8 +302,10 @@ class Store:
             else:
                 _insert_steps(connection, outcome.steps)
 
-    def retry(self, step: Step, *, error: str, at: datetime | None) -> None:
+    def retry(self, step: Step, *, error: str, at: datetime | None, now: datetime) -> None:
         """Give a claimed step back after a failure, due at a later time; dead without one, or after `MAX_TRIES`.
+
+        A dead step leaves a remark in its order's history.
 
         Raises
         ------
@@ -301,12 +316,14 @@ class Store:
         after = {"owner": None, "error": error} | ({"state": "dead"} if dead else {"due": at})
         with self._writing.begin() as connection:
             _held(connection, step, after)
+            if dead:
+                _remark_death(connection, step, error, now)
 
     def dead_steps(self) -> tuple[Step, ...]:
         """The steps that need a person, oldest first."""
         query = sa.select(steps).where(steps.c.state == "dead").order_by(steps.c.id)
         with self._engine.begin() as connection:
-            return tuple(_read_step(row) for row in connection.execute(query))
+            return tuple(read_step(row) for row in connection.execute(query))
 
     def open_steps(self, order_id: str | None = None) -> tuple[Step, ...]:
         """The steps still to do, of one order or of all, the next one first."""
@@ -314,7 +331,7 @@ class Store:
         if order_id is not None:
             query = query.where(steps.c.order_id == order_id)
         with self._engine.begin() as connection:
-            return tuple(_read_step(row) for row in connection.execute(query))
+            return tuple(read_step(row) for row in connection.execute(query))
 
     def requeue(self, step_id: int, *, now: datetime) -> bool:
         """Open a dead step again, due at once; False when it is not dead."""
@@ -348,6 +365,22 @@ def _insert(dialect: str) -> Any:  # noqa: ANN401 - the two dialects' inserts sh
     return sqlite.insert if dialect == "sqlite" else postgresql.insert
 
 
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _order_row_of(connection: sa.Connection, order_id: str) -> sa.Row[Any]:
+    known = sa.select(orders).where(orders.c.id == order_id)
+    row = connection.execute(known).one_or_none() if is_order_id(order_id) else None
+    if row is None:
+        raise UnknownOrderError(f"order {order_id[:80]!r} is unknown; GET /stapi/orders lists them")
+    return row
+
+
+def _attempts_of(connection: sa.Connection, order_id: str) -> tuple[Attempt, ...]:
+    query = sa.select(attempts).where(attempts.c.order_id == order_id).order_by(attempts.c.number)
+    return tuple(read_attempt(row) for row in connection.execute(query))
+
+
 # ── recording ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -360,8 +393,16 @@ def _held(connection: sa.Connection, step: Step, after: Mapping[str, Any]) -> No
         raise LeaseLostError(f"step {step.key}: {step.owner} no longer holds it; leave it to the one who does")
 
 
-def _end_of(step_id: int, state: str, error: str) -> sa.Update:
-    return sa.update(steps).where(steps.c.id == step_id).values(state=state, owner=None, error=error)
+def _remark_death(connection: sa.Connection, step: Step, error: str, now: datetime) -> None:
+    """Tell the customer, too, that nothing moves until a person has looked."""
+    if step.order_id is None:
+        return
+    newer = sa.update(orders).where(orders.c.id == step.order_id, orders.c.status.not_in(FINAL))
+    status = connection.execute(newer.values(version=orders.c.version + 1).returning(orders.c.status)).scalar()
+    if status is not None:
+        text = f"The step {step.kind} waits for the operator: {error}"
+        remark = StatusChange(status=OrderStatus(status), at=now, reason_code="operator_needed", reason_text=text)
+        _append_history(connection, step.order_id, (remark,))
 
 
 def _apply(connection: sa.Connection, dossier: Dossier, outcome: Outcome, now: datetime) -> None:
@@ -407,7 +448,7 @@ def _append_history(connection: sa.Connection, order_id: str, changes: Sequence[
     newest = connection.execute(count).scalar_one()
     connection.execute(
         sa.insert(order_history),
-        [_history_row(order_id, newest + 1 + place, change) for place, change in enumerate(changes)],
+        [history_row(order_id, newest + 1 + place, change) for place, change in enumerate(changes)],
     )
 
 
@@ -416,7 +457,7 @@ def _change_attempts(connection: sa.Connection, dossier: Dossier, outcome: Outco
         _take_schedule(connection, satellite_id, version)
     if outcome.planned:
         rows = [
-            _attempt_row(attempt, number) for number, attempt in enumerate(outcome.planned, len(dossier.attempts) + 1)
+            attempt_row(attempt, number) for number, attempt in enumerate(outcome.planned, len(dossier.attempts) + 1)
         ]
         connection.execute(sa.insert(attempts), rows)
     for attempt in outcome.attempts:
@@ -438,161 +479,4 @@ def _take_schedule(connection: sa.Connection, satellite_id: str, version: int) -
 
 def _insert_steps(connection: sa.Connection, todo: Sequence[NewStep]) -> None:
     if todo:
-        connection.execute(sa.insert(steps), [_step_row(step) for step in todo])
-
-
-# ── rows and values ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _order_row(order: Order) -> dict[str, Any]:
-    return {
-        "id": order.id,
-        "version": 0,
-        "status": order.status,
-        "product_id": order.product_id,
-        "customer": order.user,
-        "created": order.created,
-        "window_start": order.window.start,
-        "window_end": order.window.end,
-        "area": order.area,
-        "filter": order.constraints.filter,
-        "max_cloud_cover_pct": order.constraints.max_cloud_cover_pct,
-        "request": order.request,
-    }
-
-
-def _order_row_of(connection: sa.Connection, order_id: str) -> sa.Row[Any]:
-    row = connection.execute(sa.select(orders).where(orders.c.id == order_id)).one_or_none()
-    if row is None:
-        raise UnknownOrderError(f"order {order_id[:80]!r} is unknown; GET /stapi/orders lists them")
-    return row
-
-
-def _read_order(row: sa.Row[Any]) -> Order:
-    return Order(
-        id=row.id,
-        product_id=row.product_id,
-        area=row.area,
-        window=TimeWindow(start=row.window_start, end=row.window_end),
-        constraints=Constraints(filter=row.filter, max_cloud_cover_pct=row.max_cloud_cover_pct),
-        request=row.request,
-        user=row.customer,
-        created=row.created,
-        status=OrderStatus(row.status),
-    )
-
-
-def _history_row(order_id: str, number: int, change: StatusChange) -> dict[str, Any]:
-    return {
-        "order_id": order_id,
-        "number": number,
-        "status": change.status,
-        "at": change.at,
-        "reason_code": change.reason_code,
-        "reason_text": change.reason_text,
-        "details": change.details,
-    }
-
-
-def _read_change(row: sa.Row[Any]) -> StatusChange:
-    return StatusChange(
-        status=OrderStatus(row.status),
-        at=row.at,
-        reason_code=row.reason_code,
-        reason_text=row.reason_text,
-        details=row.details,
-    )
-
-
-def _attempt_row(attempt: Attempt, number: int) -> dict[str, Any]:
-    return {
-        "id": attempt.id,
-        "order_id": attempt.order_id,
-        "number": number,
-        "product_id": attempt.product_id,
-        "satellite_id": attempt.satellite_id,
-        "area": attempt.area,
-        "window_start": attempt.window.start,
-        "window_end": attempt.window.end,
-        "off_nadir_deg": attempt.off_nadir_deg,
-        "status": attempt.status,
-        "delivery": attempt.delivery,
-        "item_id": attempt.item_id,
-    }
-
-
-def _attempts_of(connection: sa.Connection, order_id: str) -> tuple[Attempt, ...]:
-    query = sa.select(attempts).where(attempts.c.order_id == order_id).order_by(attempts.c.number)
-    return tuple(_read_attempt(row) for row in connection.execute(query))
-
-
-def _read_attempt(row: sa.Row[Any]) -> Attempt:
-    return Attempt(
-        id=row.id,
-        order_id=row.order_id,
-        product_id=row.product_id,
-        satellite_id=row.satellite_id,
-        area=row.area,
-        window=TimeWindow(start=row.window_start, end=row.window_end),
-        off_nadir_deg=row.off_nadir_deg,
-        status=AttemptStatus(row.status),
-        delivery=row.delivery,
-        item_id=row.item_id,
-    )
-
-
-def _step_row(step: NewStep) -> dict[str, Any]:
-    return {
-        "key": step.key,
-        "kind": step.kind,
-        "order_id": step.order_id,
-        "attempt_id": step.attempt_id,
-        "payload": step.payload,
-        "state": "open",
-        "due": step.due,
-        "claims": 0,
-        "tries": 0,
-    }
-
-
-def _read_step(row: sa.Row[Any]) -> Step:
-    return Step(
-        id=row.id,
-        kind=StepKind(row.kind),
-        key=row.key,
-        order_id=row.order_id,
-        attempt_id=row.attempt_id,
-        payload=row.payload,
-        due=row.due,
-        owner=row.owner,
-        claims=row.claims,
-        tries=row.tries,
-        error=row.error,
-    )
-
-
-# ── pages ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _bounded(limit: int) -> int:
-    if not 1 <= limit <= MAX_LIMIT:
-        raise InvalidTokenError(f"limit: {limit} is out of bounds; give 1 to {MAX_LIMIT}")
-    return limit
-
-
-def _order_token(order: Order) -> str:
-    return _token((order.created - EPOCH) // timedelta(microseconds=1), order.id)
-
-
-def _token(*values: int | str) -> str:
-    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
-
-
-def _read_token(token: str, kinds: tuple[type, ...]) -> list[Any]:
-    try:
-        values = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except (binascii.Error, ValueError):
-        values = None
-    if not isinstance(values, list) or [type(value) for value in values] != list(kinds):
-        raise InvalidTokenError("token: not one of this list; follow the link of an earlier page")
-    return values
+        connection.execute(sa.insert(steps), [step_row(step) for step in todo])
