@@ -1,0 +1,69 @@
+// Ink: what things on the map look like. Colours come from style.css, so that they follow the page's light or dark theme.
+
+const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const stroke = (name, width, lineDash) => new ol.style.Stroke({ color: token(name), width, lineDash });
+const fill = (name) => new ol.style.Fill({ color: token(name) });
+const FONT = token("font");
+
+/** Every style, read anew from the theme. */
+export function inks() {
+  const outline = new ol.style.Style({ fill: fill("land"), stroke: stroke("border", 0.8) });
+  return {
+    land: outline,
+    countryName: countryNames(),
+    graticule: graticule(),
+    sketch: sketch(),
+    area: area(),
+    pass: new ol.style.Style({ stroke: stroke("pass-faint", 1) }),
+    chosenPass: new ol.style.Style({ fill: fill("pass-fill"), stroke: stroke("pass", 2), zIndex: 1 }),
+    scene: new ol.style.Style({ stroke: stroke("scene", 1.5) }),
+  };
+}
+
+function area() {
+  const corner = new ol.style.Style({
+    image: new ol.style.Circle({ radius: 3.5, fill: fill("paper"), stroke: stroke("aoi", 1.5) }),
+    geometry: (feature) => new ol.geom.MultiPoint(ringsOf(feature.getGeometry()).flat()),
+  });
+  const body = new ol.style.Style({ fill: fill("aoi-fill"), stroke: stroke("aoi", 2) });
+  return (feature) => (feature.get("editable") ? [body, corner] : body);
+}
+
+function ringsOf(geometry) {
+  const rings = geometry.getType() === "Polygon" ? geometry.getCoordinates() : geometry.getCoordinates().flat();
+  // A ring of hundreds of corners is somebody's coastline: dots would hide it.
+  return rings.filter((ring) => ring.length < 200);
+}
+
+function sketch() {
+  return new ol.style.Style({
+    fill: fill("aoi-fill"),
+    stroke: stroke("aoi", 2, [6, 5]),
+    image: new ol.style.Circle({ radius: 5, fill: fill("aoi"), stroke: stroke("paper", 1.5) }),
+  });
+}
+
+/** A name stands inside its country's largest polygon; OpenLayers leaves it out where it would not fit. */
+function countryNames() {
+  const text = new ol.style.Text({ font: `500 11px ${FONT}`, fill: fill("name"), stroke: stroke("land", 3) });
+  const style = new ol.style.Style({ text, geometry: (feature) => feature.get("largest") });
+  return (feature) => {
+    text.setText(feature.get("name"));
+    return style;
+  };
+}
+
+function graticule() {
+  const line = new ol.style.Style({ stroke: stroke("graticule", 1) });
+  const label = new ol.style.Text({ font: `10px ${FONT}`, fill: fill("name"), stroke: stroke("sea", 2) });
+  const mark = new ol.style.Style({ text: label });
+  return (feature) => {
+    const name = feature.get("label");
+    if (!name) return line;
+    label.setText(name);
+    label.setTextAlign(feature.get("meridian") ? "center" : "right");
+    label.setOffsetX(feature.get("meridian") ? 0 : -5);
+    label.setOffsetY(feature.get("meridian") ? -8 : -7);
+    return mark;
+  };
+}

@@ -1,0 +1,283 @@
+// The world map: outlines and graticule that need no network, and on them the area, the passes and the finished scenes.
+// Every coordinate here is lon, lat in degrees; OpenLayers projects (Web Mercator, or plate carrée for the poles).
+
+import { extent as extentOf, unwrapped } from "./area.js";
+import { graticule } from "./graticule.js";
+import { inks } from "./ink.js";
+
+/** Beyond this latitude Web Mercator runs out, and the map is shown in plate carrée. */
+const MERCATOR_LIMIT = 84;
+
+/** From this zoom level on the finest outlines are worth their 3.6 MB. */
+const FINE_OUTLINES_FROM_ZOOM = 6;
+
+const PLANES = { mercator: "EPSG:3857", geographic: "EPSG:4326" };
+
+/** Where the map starts: most of the land, a little of the Antarctic. */
+const WORLD = { center: [11, 22] };
+
+/** The zoom level at which the world is as wide as the map: level 0 is 256 px wide. */
+const worldZoom = (element) => Math.log2(Math.max(element.clientWidth, 256) / 256);
+
+export class WorldMap {
+  /**
+   * @param {HTMLElement} target
+   * @param {{onPass: (id: string | null) => void, onArea: (geometry: object) => void, onPointer: (position: number[] | null) => void,
+   *   onPlane: (reachesPoles: boolean) => void}} listeners
+   */
+  constructor(target, listeners) {
+    ol.proj.useGeographic();
+    this.listeners = listeners;
+    this.chosenPass = null;
+    this.sources = Object.fromEntries(["graticule", "scenes", "passes", "area"].map((name) => [name, new ol.source.Vector()]));
+    this.layers = this.#makeLayers();
+    this.pictures = new ol.layer.Group({ zIndex: 5 });
+    this.map = new ol.Map({
+      target,
+      view: viewOf(PLANES.mercator, WORLD.center, worldZoom(target)),
+      layers: [...Object.values(this.layers), this.pictures],
+      controls: [new ol.control.Zoom({ zoomInTipLabel: "Zoom in", zoomOutTipLabel: "Zoom out" }), new ol.control.ScaleLine()],
+    });
+    this.#listen();
+    this.ink();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.ink());
+  }
+
+  #makeLayers() {
+    const coarse = outlines("vendor/world-atlas/countries-50m.json");
+    const vector = (source, zIndex, more = {}) => new ol.layer.Vector({ source, zIndex, ...more });
+    return {
+      coarse: vector(coarse, 0, { maxZoom: FINE_OUTLINES_FROM_ZOOM }),
+      fine: vector(outlines("vendor/world-atlas/countries-10m.json"), 0, { minZoom: FINE_OUTLINES_FROM_ZOOM }),
+      graticule: vector(this.sources.graticule, 1),
+      names: vector(coarse, 2, { declutter: true }),
+      scenes: vector(this.sources.scenes, 6),
+      passes: vector(this.sources.passes, 7),
+      area: vector(this.sources.area, 8),
+    };
+  }
+
+  /** Take the colours of the page's theme. */
+  ink() {
+    this.styles = inks();
+    this.layers.coarse.setStyle(this.styles.land);
+    this.layers.fine.setStyle(this.styles.land);
+    this.layers.names.setStyle(this.styles.countryName);
+    this.layers.graticule.setStyle(this.styles.graticule);
+    this.layers.scenes.setStyle(this.styles.scene);
+    this.layers.area.setStyle(this.styles.area);
+    this.layers.passes.setStyle((pass) => (pass.getId() === this.chosenPass ? this.styles.chosenPass : this.styles.pass));
+  }
+
+  #listen() {
+    this.map.on("moveend", () => this.#moved());
+    this.map.on("pointermove", (event) => this.#pointed(event));
+    this.map.getViewport().addEventListener("pointerleave", () => this.listeners.onPointer(null));
+    this.modify = new ol.interaction.Modify({ source: this.sources.area, style: () => this.styles.sketch });
+    this.modify.setActive(false);
+    this.modify.on("modifyend", (event) => this.listeners.onArea(geometryOf(event.features.item(0))));
+    this.map.addInteraction(this.modify);
+  }
+
+  #moved() {
+    const view = this.map.getView();
+    const [lon, lat] = view.getCenter();
+    if (!this.drawing && Math.abs(lon) > 180) {
+      view.setCenter([lon - 360 * Math.round(lon / 360), lat]);
+      return;
+    }
+    this.sources.graticule.clear(true);
+    this.sources.graticule.addFeatures(graticule(view.calculateExtent(this.map.getSize()), this.map.getSize()[0]));
+  }
+
+  #pointed(event) {
+    this.listeners.onPointer(event.coordinate);
+    if (this.drawing || event.dragging) return;
+    const pass = this.map.forEachFeatureAtPixel(event.pixel, (feature) => feature, {
+      layerFilter: (layer) => layer === this.layers.passes,
+    });
+    const id = pass?.getId() ?? null;
+    if (id !== this.pointedPass) this.listeners.onPass(id);
+    this.pointedPass = id;
+  }
+
+  /**
+   * Let a person draw an area; a drawing under way is given up.
+   * @param {"box" | "polygon"} kind
+   * @param {(geometry: object | null) => void} done called with the area, or with null when nothing was drawn
+   */
+  draw(kind, done) {
+    this.stopDrawing();
+    const box = kind === "box";
+    this.drawing = new ol.interaction.Draw({
+      type: box ? "Circle" : "Polygon",
+      geometryFunction: box ? ol.interaction.Draw.createBox() : undefined,
+      freehandCondition: box ? ol.events.condition.always : ol.events.condition.never,
+      style: this.styles.sketch,
+    });
+    this.drawing.on("drawend", (event) => {
+      const geometry = geometryOf(event.feature);
+      this.stopDrawing();
+      done(ol.extent.getArea(extentOf(geometry)) > 0 ? geometry : null);
+    });
+    this.#letDoubleClickZoom(false);
+    this.modify.setActive(false);
+    this.map.addInteraction(this.drawing);
+    this.map.getViewport().classList.add("drawing");
+  }
+
+  /** Take back the last corner of the polygon being drawn. */
+  undoCorner() {
+    this.drawing?.removeLastPoint();
+  }
+
+  stopDrawing() {
+    if (!this.drawing) return;
+    this.map.removeInteraction(this.drawing);
+    this.drawing = null;
+    this.modify.setActive(this.editable);
+    this.map.getViewport().classList.remove("drawing");
+    // The double click that ends a polygon must not also zoom.
+    setTimeout(() => this.#letDoubleClickZoom(true), 300);
+  }
+
+  #letDoubleClickZoom(active) {
+    this.map.getInteractions().forEach((interaction) => {
+      if (interaction instanceof ol.interaction.DoubleClickZoom) interaction.setActive(active);
+    });
+  }
+
+  /** Show an area of interest, or none; an editable one has corners to drag. */
+  showArea(geometry, { editable = false } = {}) {
+    this.editable = editable;
+    this.modify.setActive(editable && !this.drawing);
+    this.sources.area.clear();
+    if (geometry) this.sources.area.addFeature(featureOf(geometry, { editable }));
+  }
+
+  /** Show the footprints of passes. @param {{id: string, geometry: object}[]} passes */
+  showPasses(passes) {
+    this.sources.passes.clear();
+    for (const { id, geometry } of passes) {
+      if (!geometry) continue;
+      const feature = featureOf(geometry);
+      feature.setId(id);
+      this.sources.passes.addFeature(feature);
+    }
+  }
+
+  choosePass(id) {
+    this.chosenPass = id;
+    this.layers.passes.changed();
+  }
+
+  /**
+   * Lay finished scenes down: each picture by its box in EPSG:4326, and its outline.
+   * @param {{footprint: object, picture?: {href: string, bbox: number[]}}[]} scenes
+   */
+  showScenes(scenes) {
+    this.sources.scenes.clear();
+    this.sources.scenes.addFeatures(scenes.map(({ footprint }) => featureOf(footprint)));
+    this.pictures.setLayers(new ol.Collection(scenes.flatMap(({ picture }) => (picture ? pictureLayers(picture) : []))));
+  }
+
+  /** Pan and zoom to a geometry. */
+  goTo(geometry, { near = false } = {}) {
+    const extent = extentOf(geometry);
+    const plane = extent[1] < -MERCATOR_LIMIT || extent[3] > MERCATOR_LIMIT ? PLANES.geographic : PLANES.mercator;
+    this.#project(plane);
+    const [width, height] = this.map.getSize();
+    this.map.getView().fit(extent, {
+      padding: Array(4).fill(Math.min(width, height) * (near ? 0.08 : 0.22)),
+      maxZoom: 14,
+      duration: this.#duration(600),
+    });
+  }
+
+  #duration(ms) {
+    return matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : ms;
+  }
+
+  /** Whether the map reaches the poles (plate carrée) rather than keeps shapes true (Web Mercator). */
+  get reachesPoles() {
+    return this.map.getView().getProjection().getCode() === PLANES.geographic;
+  }
+
+  showPoles(wanted) {
+    this.#project(wanted ? PLANES.geographic : PLANES.mercator);
+  }
+
+  #project(plane) {
+    const view = this.map.getView();
+    if (view.getProjection().getCode() === plane) return;
+    const [lon, lat] = view.getCenter();
+    const size = this.map.getSize();
+    const [west, , east] = view.calculateExtent(size);
+    const next = viewOf(plane, [lon, lat], 1);
+    next.setResolution(((east - west) / size[0]) * (plane === PLANES.mercator ? ol.proj.get(plane).getExtent()[2] / 180 : 1));
+    this.map.setView(next);
+    this.listeners.onPlane(this.reachesPoles);
+  }
+
+  showWorld() {
+    this.map.getView().animate({ ...WORLD, zoom: worldZoom(this.map.getTargetElement()), duration: this.#duration(400) });
+  }
+}
+
+function viewOf(projection, center, zoom) {
+  const [, south, , north] = ol.proj.get(projection).getExtent();
+  const degrees = (y) => ol.proj.transform([0, y], projection, "EPSG:4326")[1];
+  return new ol.View({
+    projection,
+    center,
+    zoom,
+    minZoom: 0,
+    maxZoom: 17,
+    multiWorld: true,
+    extent: [-Infinity, degrees(south), Infinity, degrees(north)],
+    constrainOnlyCenter: true,
+  });
+}
+
+function outlines(url) {
+  const source = new ol.source.Vector({
+    url,
+    format: new ol.format.TopoJSON({ layers: ["countries"] }),
+    attributions: "Natural Earth",
+  });
+  source.on("addfeature", ({ feature }) => settle(feature));
+  return source;
+}
+
+/** Natural Earth's rings jump at ±180°; continued over it, they fill what they mean. The name stands in the largest polygon. */
+function settle(country) {
+  const [west, , east] = country.getGeometry().getExtent();
+  if (east - west > 180) country.setGeometry(GEOJSON.readGeometry(unwrapped(geometryOf(country))));
+  const geometry = country.getGeometry();
+  const parts = geometry.getType() === "Polygon" ? [geometry] : geometry.getPolygons();
+  country.set("largest", parts.reduce((best, part) => (part.getArea() > best.getArea() ? part : best)), true);
+}
+
+/** A picture across the antimeridian is laid down on either side of the world. */
+function pictureLayers({ href, bbox }) {
+  const [west, south, , north] = bbox;
+  const east = bbox[2] < west ? bbox[2] + 360 : bbox[2];
+  const turns = [0, east > 180 ? -360 : null, west < -180 ? 360 : null].filter((turn) => turn !== null);
+  return turns.map((turn) => new ol.layer.Image({
+    source: new ol.source.ImageStatic({
+      url: href,
+      imageExtent: [west + turn, south, east + turn, north],
+      projection: "EPSG:4326",
+    }),
+  }));
+}
+
+const GEOJSON = new ol.format.GeoJSON();
+
+function featureOf(geometry, properties = {}) {
+  return new ol.Feature({ ...properties, geometry: GEOJSON.readGeometry(geometry) });
+}
+
+function geometryOf(feature) {
+  return GEOJSON.writeGeometryObject(feature.getGeometry(), { decimals: 6 });
+}
