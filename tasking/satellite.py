@@ -90,7 +90,7 @@ class ElementSet:
 
 
 def checksum(line: str) -> int:
-    """Last digit of a line of an element set: the sum of its first 68 characters' digits, a minus counting 1, modulo 10."""
+    """Last digit of a line of an element set: the sum of the other digits, modulo ten; a minus counts one."""
     return sum(int(letter) if letter in "0123456789" else letter == "-" for letter in line[:68]) % 10
 
 
@@ -138,7 +138,7 @@ def _check_line(which: int, line: str) -> None:
         )
     if line[68] != str(checksum(line)):
         raise ElementSetError(
-            f"element set: line {which} is damaged: its checksum is {checksum(line)}, but it ends with {line[68]!r}: {line}"
+            f"element set: line {which} is damaged: it ends with {line[68]!r}, its checksum is {checksum(line)}: {line}"
         )
 
 
