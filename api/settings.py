@@ -6,12 +6,16 @@ Each field is also an environment variable: ``OVERFLIGHT_PORT=9000``, ``OVERFLIG
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AnyHttpUrl, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AnyHttpUrl, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-def _without_trailing_slash(url: AnyHttpUrl) -> str:
-    return str(url).rstrip("/")
+_HTTP = TypeAdapter(AnyHttpUrl)
+
+
+def _address(url: str) -> str:
+    """Check that it is one, without a slash at its end: paths are put after it."""
+    return str(_HTTP.validate_python(url)).rstrip("/")
 
 
 class Settings(BaseSettings):
@@ -28,7 +32,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
 
-    public_url: Annotated[AnyHttpUrl, AfterValidator(_without_trailing_slash)] | None = None
+    public_url: Annotated[str, AfterValidator(_address)] | None = None
     """How clients reach this installation, where a proxy stands before it: ``https://example.org/overflight``."""
 
     embedded_worker: bool = True

@@ -1,0 +1,188 @@
+"""The HTTP application: every router, the console's files, and how the whole is asked for its health."""
+
+import logging
+import mimetypes
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from api import problems
+from api.files import files_router
+from api.installation import Installation
+from api.limits import BodyLimits
+from api.settings import Settings
+from api.stac import stac_router
+from api.stapi import stapi_router
+
+log = logging.getLogger("overflight.api")
+
+CONSOLE = Path(__file__).parent / "console"
+VENDOR = CONSOLE / "vendor"
+"""Third-party browser code, which `make console` fetches."""
+
+MIN_FREE_BYTES = 256 * 2**20
+"""Below this, a scene would not fit: the installation is not ready."""
+
+WORKER_GRACE_S = 20.0
+"""How long a stopping server waits for the step in hand; a step cut short runs again after its lease."""
+
+DESCRIPTION = """Order a picture of a place; get an analysis-ready scene in a catalog.
+
+`/stapi` takes orders (STAPI 0.1.0), `/stac` finds scenes (STAC API 1.0), `/files` serves them.
+Every error is a problem document (RFC 9457)."""
+
+mimetypes.add_type("text/javascript", ".mjs")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application over the installation in ``settings.data``; the folder is made when it is absent."""
+    installation = Installation.open(settings)
+    app = FastAPI(
+        title="Overflight",
+        version=version("overflight"),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    app.state.installation = installation
+    app.state.worker_thread = None
+    problems.install(app)
+    app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes)
+    app.include_router(stapi_router(installation))
+    app.include_router(stac_router(installation.catalog))
+    app.include_router(files_router(installation.assets))
+    _add_health(app, installation)
+    _add_documentation(app)
+    _add_console(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Run the embedded worker as long as the server runs."""
+    installation: Installation = app.state.installation
+    stop = threading.Event()
+    if installation.settings.embedded_worker:
+        app.state.worker_thread = threading.Thread(
+            target=installation.worker().run, args=(stop,), name="worker", daemon=True
+        )
+        app.state.worker_thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        if app.state.worker_thread is not None:
+            await run_in_threadpool(app.state.worker_thread.join, WORKER_GRACE_S)
+        await run_in_threadpool(installation.close)
+
+
+def _add_health(app: FastAPI, installation: Installation) -> None:
+    @app.get("/livez", tags=["health"], summary="Whether the process answers")
+    def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get(
+        "/readyz",
+        tags=["health"],
+        summary="Whether orders can be taken and carried out; 503 says what is missing",
+        responses={503: {"description": "Something is missing: each check names its reason"}},
+    )
+    def readyz() -> JSONResponse:
+        checks = {name: _reason(check) for name, check in _checks(app, installation).items()}
+        ready = not any(checks.values())
+        answer = {
+            "status": "ready" if ready else "not ready",
+            "checks": {name: reason or "ok" for name, reason in checks.items()},
+        }
+        return JSONResponse(answer, status_code=200 if ready else 503, headers={"cache-control": "no-store"})
+
+
+def _checks(app: FastAPI, installation: Installation) -> Mapping[str, Callable[[], str | None]]:
+    """Each check returns what is wrong, or None; whatever it raises is wrong too."""
+
+    def store() -> str | None:
+        installation.store.ping()
+        return None
+
+    def catalog() -> str | None:
+        held = len(installation.catalog.collections())
+        wanted = len({product.collection for product in installation.products.values()})
+        return None if held >= wanted else f"holds {held} collections where the products need {wanted}"
+
+    def disk() -> str | None:
+        free = shutil.disk_usage(installation.settings.data).free
+        return None if free >= MIN_FREE_BYTES else f"{free >> 20} MiB free; a scene needs {MIN_FREE_BYTES >> 20}"
+
+    def worker() -> str | None:
+        thread = app.state.worker_thread
+        if not installation.settings.embedded_worker or (thread is not None and thread.is_alive()):
+            return None
+        return "the embedded worker does not run; the log says why"
+
+    return {"store": store, "catalog": catalog, "disk": disk, "worker": worker}
+
+
+def _reason(check: Callable[[], str | None]) -> str | None:
+    try:
+        return check()
+    except Exception as error:
+        log.warning("not ready", exc_info=error)
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+
+
+def _add_documentation(app: FastAPI) -> None:
+    """Swagger UI from our own files: the default page loads it from a network that may not be there."""
+    swagger = VENDOR / "swagger-ui"
+
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        if not (swagger / "swagger-ui-bundle.js").is_file():
+            return _missing_page('The description itself is at <a href="openapi.json">openapi.json</a>.')
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title="Overflight: HTTP interface",
+            swagger_js_url="vendor/swagger-ui/swagger-ui-bundle.js",
+            swagger_css_url="vendor/swagger-ui/swagger-ui.css",
+            swagger_favicon_url="data:,",
+        )
+
+
+def _add_console(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    def console() -> Response:
+        index = CONSOLE / "index.html"
+        if not VENDOR.is_dir() or not index.is_file():
+            return _missing_page('The interfaces work: <a href="docs">docs</a>, <a href="stac">STAC</a>.')
+        return HTMLResponse(index.read_bytes(), headers={"cache-control": "no-cache"})
+
+    app.mount("/", _ConsoleFiles(directory=CONSOLE), name="console")
+
+
+class _ConsoleFiles(StaticFiles):
+    """Static files that a browser asks about again each time: they change with the installed version."""
+
+    async def get_response(self, path: str, scope: Any) -> Response:  # noqa: ANN401 - starlette's own type
+        response = await super().get_response(path, scope)
+        response.headers.setdefault("cache-control", "no-cache")
+        return response
+
+
+def _missing_page(more: str) -> HTMLResponse:
+    text = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Overflight</title>
+<body style="font: 16px/1.5 system-ui, sans-serif; max-width: 40em; margin: 4em auto; padding: 0 1em">
+<h1>Overflight runs, but this page cannot be shown</h1>
+<p>Its third-party browser code has not been fetched. Run <code>make console</code> in the project's folder
+and load this page again.</p><p>{more}</p></body></html>"""
+    return HTMLResponse(text, status_code=503)

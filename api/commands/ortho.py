@@ -1,0 +1,63 @@
+"""`overflight ortho`: one raw scene onto the map."""
+
+from pathlib import Path
+
+import click
+
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("src", type=EXISTING, metavar="SRC")
+@click.option("--dem", type=EXISTING, required=True, help="Heights of the ground, covering the whole scene.")
+@click.option(
+    "--dem-datum",
+    required=True,
+    metavar="NAME",
+    help="What the DEM's heights are over: ellipsoid, EGM96, EGM2008 … Never guessed: a wrong one is up to 100 m.",
+)
+@click.option("--geoid", type=EXISTING, metavar="GRID", help="Geoid undulations, unless the datum is ellipsoid.")
+@click.option("--crs", metavar="EPSG:n", help="CRS of the output.  [default: the UTM zone of the scene's centre]")
+@click.option(
+    "--resolution", type=float, metavar="R", help="Pixel size in units of the CRS.  [default: the scene's own]"
+)
+@click.option(
+    "--bounds",
+    type=float,
+    nargs=4,
+    metavar="XMIN YMIN XMAX YMAX",
+    help="Extent of the output in units of the CRS.  [default: the whole scene]",
+)
+@click.option(
+    "--resampling", type=click.Choice(["nearest", "bilinear", "cubic"]), default="bilinear", show_default=True
+)
+@click.option("--compress", type=click.Choice(["zstd", "deflate"]), default="zstd", show_default=True)
+@click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="[default: one for each processor]")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="OUT")
+def ortho(
+    *,
+    src: Path,
+    dem: Path,
+    dem_datum: str,
+    geoid: Path | None,
+    crs: str | None,
+    resolution: float | None,
+    bounds: tuple[float, float, float, float] | None,
+    resampling: str,
+    compress: str,
+    threads: int | None,
+    output: Path,
+) -> None:
+    """Orthorectify a raw scene into a Cloud-Optimized GeoTIFF.
+
+    The sensor model is the scene's RPC: SRC_RPC.TXT or a DIMAP file beside it, or the RPC tag inside it.
+
+    \b
+    Examples:
+      overflight ortho left.tif --dem N44E005.hgt --dem-datum EGM96 --geoid egm96_15.gtx -o out.tif
+      overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --crs EPSG:32631 --resolution 0.5 \\
+          --bounds 681132 4891705 683180 4893753 --resampling cubic -o out.tif
+    """
+    if output.exists() and output.samefile(src):
+        raise click.UsageError(f"{output} is the scene itself; name another output")
+    raise NotImplementedError
