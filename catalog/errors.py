@@ -2,7 +2,10 @@
 
 
 class CatalogError(Exception):
-    """What was wrong, where, and what would be right: ``bbox: south 12.0 lies above north 3.0; give west, south, east, north``."""
+    """What was wrong, where, and what would be right.
+
+    ``bbox: south 12.0 lies above north 3.0; give west, south, east, north``
+    """
 
 
 class InvalidExtentError(CatalogError):
@@ -10,7 +13,7 @@ class InvalidExtentError(CatalogError):
 
 
 class InvalidSearchError(CatalogError):
-    """A search that no catalog could answer: an unknown collection, a foreign token, a limit out of bounds."""
+    """A search that no catalog could answer: a foreign token, a limit out of bounds, two places at once."""
 
 
 class InvalidItemError(CatalogError):

@@ -15,16 +15,18 @@ from typing import Any, Self
 
 import numpy as np
 import shapely
-from pyproj import Geod
-from shapely.geometry import MultiPolygon, Polygon, mapping, shape
-from shapely.validation import explain_validity
+from numpy.typing import NDArray
+from shapely.geometry import MultiPolygon, Polygon, mapping
 
+from catalog import antimeridian
 from catalog.errors import InvalidExtentError
+from catalog.geometry import on_the_globe, parse_geometry
 
-WGS84 = Geod(ellps="WGS84")
+WGS84_A_M = 6378137.0
+"""Semi-major axis of the WGS 84 ellipsoid."""
 
-MAX_VERTICES = 100_000
-"""A polygon with more vertices is refused: nobody draws one, and every geometric operation on it is a burden."""
+WGS84_E2 = 0.00669437999014
+"""Square of its first eccentricity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +176,8 @@ class Footprint:
     def from_geojson(cls, geometry: Mapping[str, Any]) -> Self:
         """Read a GeoJSON Polygon or MultiPolygon and cut it at the antimeridian.
 
-        An edge longer than 180° of longitude runs the short way round, over the antimeridian; so do longitudes beyond ±180°.
+        An edge longer than 180° of longitude runs the short way round, over the antimeridian; longitudes may also go on
+        beyond ±180°.
 
         Raises
         ------
@@ -183,60 +186,37 @@ class Footprint:
         """
         kind = geometry.get("type") if isinstance(geometry, Mapping) else None
         if kind not in ("Polygon", "MultiPolygon"):
-            raise InvalidExtentError(f"geometry: type {kind!r}; give a GeoJSON Polygon or MultiPolygon")
-        _check_rings(kind, geometry.get("coordinates"))
-        try:
-            drawn = shapely.force_2d(shape(dict(geometry)))
-        except (ValueError, TypeError, IndexError, KeyError, AttributeError, shapely.errors.ShapelyError) as error:
-            raise InvalidExtentError(f"geometry: coordinates are not those of a {kind} ({error})") from None
-        return cls.of(drawn)
+            raise InvalidExtentError(f"geometry: type {kind!r:.60}; give a GeoJSON Polygon or MultiPolygon")
+        return cls.of(parse_geometry(geometry))
 
     @classmethod
     def of(cls, drawn: Polygon | MultiPolygon) -> Self:
         """From a shapely polygon in lon, lat degrees; see `from_geojson`."""
-        if drawn.is_empty:
-            raise InvalidExtentError("geometry: it is empty")
-        if shapely.get_num_coordinates(drawn) > MAX_VERTICES:
-            raise InvalidExtentError(f"geometry: more than {MAX_VERTICES} vertices; simplify it")
-        west, south, east, north = drawn.bounds
-        if not all(math.isfinite(edge) for edge in drawn.bounds):
-            raise InvalidExtentError("geometry: a coordinate is no number")
-        if south < -90 or north > 90:
-            raise InvalidExtentError(
-                f"geometry: latitudes {south:g} to {north:g} leave [-90, 90]; the order is lon, lat"
-            )
-        if west < -360 or east > 360:
-            raise InvalidExtentError(f"geometry: longitudes {west:g} to {east:g} are not on Earth")
-        whole = _unwrapped(drawn)
-        if not whole.is_valid:
-            raise InvalidExtentError(
-                f"geometry: not valid ({explain_validity(whole)}); draw it without crossing itself"
-            )
-        if whole.area == 0:
+        parts = antimeridian.polygonal(antimeridian.cut(on_the_globe(drawn)))
+        if parts.is_empty:
             raise InvalidExtentError("geometry: it has no area")
-        return cls(polygons=_cut_at_antimeridian(whole))
+        return cls(polygons=parts)
 
     @cached_property
     def area_km2(self) -> float:
-        """Area on the WGS 84 ellipsoid; edges are straight in lon, lat, as GeoJSON has them."""
-        dense = shapely.segmentize(self.polygons, 0.5)
-        return abs(WGS84.geometry_area_perimeter(dense)[0]) / 1e6
+        """Area on the WGS 84 ellipsoid; edges are straight in lon, lat, as GeoJSON has them.
+
+        Green's theorem: the integral along each ring of the area between equator and edge, by Gauss and Legendre.
+        """
+        nodes, weights = np.polynomial.legendre.leggauss(6)
+        total = 0.0
+        for polygon in shapely.get_parts(shapely.segmentize(self.polygons, 5.0)):
+            for ring in (polygon.exterior, *polygon.interiors):
+                lon, lat = np.radians(shapely.get_coordinates(ring)).T
+                middle, half = (lat[1:] + lat[:-1]) / 2, np.diff(lat) / 2
+                edge_mean = _km2_to_equator(middle[:, None] + half[:, None] * nodes) @ weights / 2
+                total -= float(np.sum(np.diff(lon) * edge_mean))
+        return total
 
     @cached_property
     def bbox(self) -> BBox:
         """The narrowest box; west > east where the footprint crosses the antimeridian."""
-        spans = sorted((part.bounds[0], part.bounds[2]) for part in self.polygons.geoms)
-        _, south, _, north = self.polygons.bounds
-        # The widest stretch of longitude without any part is what the box leaves out.
-        gaps = [(spans[0][0] + 360 - max(end for _, end in spans), max(end for _, end in spans), spans[0][0])]
-        reach = spans[0][1]
-        for start, end in spans[1:]:
-            gaps.append((start - reach, reach, start))
-            reach = max(reach, end)
-        width, east, west = max(gaps)
-        if width <= 0:
-            west, east = -180.0, 180.0
-        return BBox(west=west, south=south, east=east, north=north)
+        return BBox.of(antimeridian.narrowest_box(self.polygons))
 
     @cached_property
     def geojson(self) -> dict[str, Any]:
@@ -275,70 +255,15 @@ class Footprint:
 
     def union(self, other: Self) -> Self:
         """Both together."""
-        return type(self)(polygons=_as_multipolygon(self.polygons.union(other.polygons)))
+        return type(self)(polygons=antimeridian.polygonal(self.polygons.union(other.polygons)))
 
     def _from_parts(self, parts: Any) -> Self | None:  # noqa: ANN401 - any shapely geometry
-        left = _as_multipolygon(parts)
+        left = antimeridian.polygonal(parts)
         return None if left.is_empty else type(self)(polygons=left)
 
 
-def _check_rings(kind: str, coordinates: Any) -> None:  # noqa: ANN401 - any JSON
-    """Rings are closed and have four positions or more (RFC 7946, 3.1.6), said before shapely mends them silently."""
-    polygons = coordinates if kind == "MultiPolygon" else [coordinates]
-    if not isinstance(polygons, list | tuple):
-        raise InvalidExtentError("geometry: it has no coordinates")
-    for polygon in polygons:
-        if not isinstance(polygon, list | tuple) or not polygon:
-            raise InvalidExtentError("geometry: it is empty")
-        for ring in polygon:
-            if not isinstance(ring, list | tuple) or len(ring) < 4:
-                raise InvalidExtentError("geometry: a ring has fewer than four positions")
-            if not isinstance(ring[0], list | tuple) or list(ring[0]) != list(ring[-1]):
-                raise InvalidExtentError("geometry: a ring is not closed; its last position must repeat its first")
-
-
-def _unwrapped(drawn: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
-    """The same shape with longitudes continued past ±180°, so that validity is judged as it was drawn."""
-
-    def unwrap(ring: Any) -> list[tuple[float, float]]:  # noqa: ANN401 - a shapely ring
-        points: list[tuple[float, float]] = []
-        turned, previous = 0.0, ring.coords[0][0]
-        for lon, lat in ring.coords:
-            if 180 < abs(lon - previous) < 360:  # an edge from -180 to 180 is meant as it is drawn
-                turned += math.copysign(360, previous - lon)
-            points.append((lon + turned, lat))
-            previous = lon
-        if points[0] != points[-1]:  # it goes once around a pole: close it there
-            pole = 90.0 if sum(lat for _, lat in points) > 0 else -90.0
-            points += [(points[-1][0], pole), (points[0][0], pole), points[0]]
-        return points
-
-    def unwrap_polygon(polygon: Polygon) -> Polygon:
-        outer = unwrap(polygon.exterior)
-        holes = [unwrap(ring) for ring in polygon.interiors]
-        middle = sum(lon for lon, _ in outer) / len(outer)
-        moved = [[(lon + 360 * round((middle - hole[0][0]) / 360), lat) for lon, lat in hole] for hole in holes]
-        return Polygon(outer, moved)
-
-    if isinstance(drawn, Polygon):
-        return unwrap_polygon(drawn)
-    return MultiPolygon([unwrap_polygon(polygon) for polygon in drawn.geoms])
-
-
-def _cut_at_antimeridian(whole: Polygon | MultiPolygon) -> MultiPolygon:
-    """Cut an unwrapped shape at every odd multiple of 180° and bring the parts back into [-180, 180]."""
-    west, _, east, _ = whole.bounds
-    parts: list[Polygon] = []
-    for turn in range(math.floor((west + 180) / 360), math.ceil((east + 180) / 360)):
-        strip = shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)
-        inside = whole.intersection(strip)
-        parts += _as_multipolygon(shapely.transform(inside, lambda xy, back=360 * turn: xy - (back, 0))).geoms
-    return _as_multipolygon(shapely.union_all(parts))
-
-
-def _as_multipolygon(geometry: Any) -> MultiPolygon:  # noqa: ANN401 - any shapely geometry
-    """The parts that have an area, outer rings counter-clockwise."""
-    parts = shapely.get_parts(shapely.get_parts(geometry))
-    return shapely.orient_polygons(
-        MultiPolygon([part for part in parts if part.geom_type == "Polygon" and part.area > 1e-14])
-    )
+def _km2_to_equator(lat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area in km² between the equator and a latitude, for one radian of longitude (Snyder 1987, eq. 3-12)."""
+    e, sine = math.sqrt(WGS84_E2), np.sin(lat)
+    q = (1 - WGS84_E2) * (sine / (1 - WGS84_E2 * sine**2) + np.arctanh(e * sine) / e)
+    return np.asarray(WGS84_A_M**2 * q / 2e6)

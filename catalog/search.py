@@ -9,8 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import shapely
+from shapely.geometry.base import BaseGeometry
+
 from catalog.errors import InvalidSearchError
 from catalog.extent import BBox, TimeWindow
+from catalog.geometry import read_geometry
 
 BASE = "https://overflight.invalid"
 """Stands for the public address of this installation in stored documents (RFC 2606: never resolves)."""
@@ -48,6 +52,26 @@ class Search:
             raise InvalidSearchError(f"limit: {self.limit} is out of bounds; give 1 to {MAX_LIMIT}")
         if self.bbox is not None and self.intersects is not None:
             raise InvalidSearchError("bbox and intersects: give one of the two (STAC API – Item Search)")
+
+    def place(self) -> BaseGeometry | None:
+        """Where to look, cut at the antimeridian; None is everywhere.
+
+        Raises
+        ------
+        InvalidExtentError
+            `intersects` is no valid GeoJSON geometry on Earth.
+        """
+        if self.intersects is not None:
+            return read_geometry(self.intersects)
+        if self.bbox is not None:
+            return shapely.union_all([_rectangle(part) for part in self.bbox.parts()])
+        return None
+
+
+def _rectangle(box: BBox) -> BaseGeometry:
+    """The box as a polygon, or as the line or the point that one without width or height is."""
+    corners = shapely.MultiPoint([(box.west, box.south), (box.east, box.north)])
+    return corners.envelope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
