@@ -41,6 +41,12 @@ DESCRIPTION = """Order a picture of a place; get an analysis-ready scene in a ca
 `/stapi` takes orders (STAPI 0.1.0), `/stac` finds scenes (STAC API 1.0), `/files` serves them.
 Every error is a problem document (RFC 9457)."""
 
+NO_SWAGGER = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Overflight</title>
+<body style="font: 16px/1.5 system-ui, sans-serif; max-width: 40em; margin: 4em auto; padding: 0 1em">
+<h1>This page needs Swagger UI</h1>
+<p>It is fetched once: run <code>make console</code> where Overflight is installed, then load this page again.</p>
+<p>The description itself is at <a href="openapi.json">openapi.json</a>.</p></body></html>"""
+
 mimetypes.add_type("text/javascript", ".mjs")
 
 
@@ -149,7 +155,7 @@ def _add_documentation(app: FastAPI) -> None:
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
         if not (swagger / "swagger-ui-bundle.js").is_file():
-            return _missing_page('The description itself is at <a href="openapi.json">openapi.json</a>.')
+            return HTMLResponse(NO_SWAGGER, status_code=503)
         return get_swagger_ui_html(
             openapi_url="openapi.json",
             title="Overflight: HTTP interface",
@@ -160,14 +166,8 @@ def _add_documentation(app: FastAPI) -> None:
 
 
 def _add_console(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
-    def console() -> Response:
-        index = CONSOLE / "index.html"
-        if not VENDOR.is_dir() or not index.is_file():
-            return _missing_page('The interfaces work: <a href="docs">docs</a>, <a href="stac">STAC</a>.')
-        return HTMLResponse(index.read_bytes(), headers={"cache-control": "no-cache"})
-
-    app.mount("/", _ConsoleFiles(directory=CONSOLE), name="console")
+    """The page at ``/``; where its third-party code is absent, it says so itself."""
+    app.mount("/", _ConsoleFiles(directory=CONSOLE, html=True), name="console")
 
 
 class _ConsoleFiles(StaticFiles):
@@ -177,12 +177,3 @@ class _ConsoleFiles(StaticFiles):
         response = await super().get_response(path, scope)
         response.headers.setdefault("cache-control", "no-cache")
         return response
-
-
-def _missing_page(more: str) -> HTMLResponse:
-    text = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Overflight</title>
-<body style="font: 16px/1.5 system-ui, sans-serif; max-width: 40em; margin: 4em auto; padding: 0 1em">
-<h1>Overflight runs, but this page cannot be shown</h1>
-<p>Its third-party browser code has not been fetched. Run <code>make console</code> in the project's folder
-and load this page again.</p><p>{more}</p></body></html>"""
-    return HTMLResponse(text, status_code=503)

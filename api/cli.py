@@ -138,7 +138,7 @@ def catalog_import(items: Path, collection: Path, data: Path | None) -> None:
     from catalog.transfer import import_ndjson
 
     with _installation(settings) as installation, ProgressBars() as bars:
-        report = import_ndjson(installation.catalog, items, collection, progress=bars.single("items"))
+        report = import_ndjson(installation.catalog, items, collection, progress=bars)
     for line, reason in report.rejected[:20]:
         click.echo(f"{items.name}:{line}: {reason}", err=True)
     if len(report.rejected) > 20:

@@ -52,6 +52,14 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
 """Error → status, last part of the problem's type, title. A subclass that is not listed answers as its parent."""
 
 
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+    """A refusal that only a door can know: a header that names no host, a range that no file has."""
+
+    def __init__(self, status: int, kind: str, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.kind, self.title, self.detail = status, kind, title, detail
+
+
 def problem_response(
     status: int, kind: str, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: object
 ) -> JSONResponse:
@@ -65,6 +73,7 @@ def install(app: FastAPI) -> None:
     """Make every error of the app a problem document."""
     for kind in PROBLEMS:
         app.add_exception_handler(kind, _on_domain_error)
+    app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_unexpected)
@@ -75,6 +84,11 @@ def _on_domain_error(_request: Request, error: Exception) -> Response:
     if status >= 500:
         log.error("%s", error, exc_info=error)
     return problem_response(status, kind, title, str(error))
+
+
+def _on_problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(error.status, error.kind, error.title, error.detail)
 
 
 def _on_invalid_request(_request: Request, error: Exception) -> Response:

@@ -1,6 +1,5 @@
 """Progress bars on stderr; nothing where stderr is no terminal, so that logs stay readable."""
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -38,7 +37,3 @@ class ProgressBars:
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=None)
         self._bars.update(self._tasks[what], completed=done, total=total or None)
-
-    def single(self, what: str) -> Callable[[int, int], None]:
-        """Give a reporter of one thing: ``(done, total)``."""
-        return lambda done, total: self(what, done, total)
