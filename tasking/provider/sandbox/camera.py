@@ -1,0 +1,183 @@
+"""A rigorous pushbroom camera: for each line the satellite's position and attitude, for each pixel its ray.
+
+The satellite's axes at a moment: z to the geodetic nadir, x along the Earth-fixed velocity made level, y to the left of
+the flight, so that a picture with lines in the order of time and columns to the left is not mirrored. Yaw and pitch are
+nil; a constant roll about x turns the boresight to the target:
+
+    ray(line, column) = boresight + tan(ψ) · left,      tan(ψ) even in columns (a straight line of detectors)
+
+Row 0, column 0 is the centre of the first pixel.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import cos, degrees, radians, sin
+from typing import Self
+
+import numpy as np
+from numpy.polynomial import Chebyshev
+from numpy.typing import ArrayLike
+
+from tasking.orbit import ecef_state, ecef_to_geodetic, enu_axes, geodetic_to_ecef
+from tasking.provider.sandbox.earth import HEIGHT, Floats, lonlat, meet
+from tasking.satellite import ElementSet
+
+TICK_S = 2.0**-22
+"""POSIX seconds of our time in float64 are multiples of this; line times are too, so that no rounding shakes them."""
+
+_FLIGHT_S = 64.0
+"""The path is known this long before and after its middle."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Path:
+    """A short piece of an orbit as polynomials: SGP4 at every eighth of a second would only cost time.
+
+    Degree 12 over 128 s repeats SGP4 to some 0.1 mm, which is what its own arithmetic is good for.
+    """
+
+    elements: ElementSet
+    middle: float
+    """POSIX seconds, a multiple of `TICK_S`."""
+
+    @classmethod
+    def around(cls, elements: ElementSet, posix: float) -> Self:
+        """The piece of the orbit around a moment."""
+        return cls(elements=elements, middle=round(posix / TICK_S) * TICK_S)
+
+    @cached_property
+    def _curves(self) -> tuple[Chebyshev, ...]:
+        seconds = np.arange(-_FLIGHT_S, _FLIGHT_S + 1, 2.0)
+        states = np.hstack(ecef_state(self.elements, self.middle + seconds))
+        return tuple(Chebyshev.fit(seconds, column, 12, domain=[-_FLIGHT_S, _FLIGHT_S]) for column in states.T)
+
+    def state(self, seconds: Floats) -> tuple[Floats, Floats]:
+        """Earth-fixed position and velocity (..., 3) so many seconds after the middle."""
+        values = np.stack([curve(seconds) for curve in self._curves], axis=-1)
+        return values[..., :3], values[..., 3:]
+
+    def axes(self, seconds: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Position, and the unit vectors forward, left and down of the unrolled satellite, each (..., 3)."""
+        position, velocity = self.state(seconds)
+        lon, lat, _ = ecef_to_geodetic(position)
+        up = enu_axes(lon, lat)[..., 2, :]
+        level = velocity - np.sum(velocity * up, axis=-1, keepdims=True) * up
+        forward = level / np.linalg.norm(level, axis=-1, keepdims=True)
+        return position, forward, np.cross(up, forward), -up
+
+    def abeam(self, point: Floats) -> Floats:
+        """Seconds after the middle at which ECEF points (..., 3) lie in the plane across the flight, by secants."""
+
+        def ahead(seconds: Floats) -> Floats:
+            position, forward, _, _ = self.axes(seconds)
+            distance: Floats = np.sum((point - position) * forward, axis=-1)
+            return distance
+
+        before = np.zeros(point.shape[:-1])
+        miss_before = ahead(before)
+        now = before + miss_before / 7_000.0
+        for _ in range(8):
+            miss = ahead(now)
+            slope = (miss - miss_before) / np.where(now == before, 1.0, now - before)
+            step = np.where(np.abs(slope) > 1_000.0, miss / np.where(slope == 0, 1.0, slope), 0.0)
+            before, miss_before = now, miss
+            now = np.clip(now - step, -_FLIGHT_S, _FLIGHT_S)
+        return now
+
+
+@dataclass(frozen=True, kw_only=True)
+class Camera:
+    """One acquisition: a path, a roll, and where lines and columns lie on them."""
+
+    path: Path
+
+    roll_deg: float
+    """Angle of the boresight from the geodetic nadir, positive to the left of the flight."""
+
+    first_s: float
+    """Time of row 0, seconds after the path's middle."""
+
+    line_s: float
+    """Time from one row to the next."""
+
+    first_tan: float
+    """Tangent of the angle of column 0 from the boresight, positive to the left."""
+
+    pixel_tan: float
+    """The same from one column to the next."""
+
+    rows: int
+    columns: int
+
+    def coarser(self, ratio: int) -> Self:
+        """The camera whose every pixel covers ratio × ratio of this one's."""
+        return replace(
+            self,
+            first_s=self.first_s + (ratio - 1) / 2 * self.line_s,
+            line_s=self.line_s * ratio,
+            first_tan=self.first_tan + (ratio - 1) / 2 * self.pixel_tan,
+            pixel_tan=self.pixel_tan * ratio,
+            rows=self.rows // ratio,
+            columns=self.columns // ratio,
+        )
+
+    def posix(self, row: float) -> float:
+        """When a row is taken."""
+        return self.path.middle + self.first_s + row * self.line_s
+
+    def lines(self, row: ArrayLike) -> tuple[Floats, Floats, Floats]:
+        """Position in metres, boresight, and direction of the columns, each (..., 3), Earth-fixed."""
+        position, _, left, down = self.path.axes(self.first_s + np.asarray(row, float) * self.line_s)
+        roll = radians(self.roll_deg)
+        return position, cos(roll) * down + sin(roll) * left, cos(roll) * left - sin(roll) * down
+
+    def tangents(self, col: ArrayLike) -> Floats:
+        """Tangents of the columns' angles from the boresight."""
+        return np.asarray(self.first_tan + np.asarray(col, float) * self.pixel_tan)
+
+    def rays(self, row: ArrayLike, col: ArrayLike) -> tuple[Floats, Floats]:
+        """Origins in metres and directions (..., 3) of pixels, Earth-fixed; directions are not of unit length."""
+        rows, cols = np.broadcast_arrays(np.asarray(row, float), np.asarray(col, float))
+        origin, boresight, left = self.lines(rows)
+        return origin, boresight + self.tangents(cols)[..., None] * left
+
+    def ground(self, row: ArrayLike, col: ArrayLike) -> tuple[Floats, Floats, Floats]:
+        """Longitude, latitude in degrees and ellipsoidal height in metres of the ground that pixels see."""
+        origin, direction = self.rays(row, col)
+        flat = origin.reshape(-1, 3)
+        hits = meet(origins=flat, ahead=direction.reshape(-1, 3), across=np.zeros_like(flat), tangents=np.zeros(1))
+        lon, lat = lonlat(hits[:, 0, :HEIGHT])
+        shape = origin.shape[:-1]
+        return lon.reshape(shape), lat.reshape(shape), hits[:, 0, HEIGHT].reshape(shape)
+
+    def at_height(self, row: ArrayLike, col: ArrayLike, height: ArrayLike) -> tuple[Floats, Floats]:
+        """Longitude and latitude in degrees where the rays of pixels cross an ellipsoidal height."""
+        origin, direction = self.rays(*np.broadcast_arrays(row, col, height)[:2])
+        down = self.lines(np.zeros(()))[1]
+        reach = np.full(origin.shape[:-1], float(np.linalg.norm(down)) * 6e5)
+        for _ in range(12):
+            lon, lat, above = ecef_to_geodetic(origin + reach[..., None] * direction)
+            up = enu_axes(lon, lat)[..., 2, :]
+            reach = reach - (above - height) / np.sum(direction * up, axis=-1)
+        lon, lat, _ = ecef_to_geodetic(origin + reach[..., None] * direction)
+        return lon, lat
+
+    def image(self, lon: ArrayLike, lat: ArrayLike, height: ArrayLike) -> tuple[Floats, Floats]:
+        """Row and column at which a point is seen; outside the picture too."""
+        point = geodetic_to_ecef(lon, lat, height)
+        seconds = self.path.abeam(point)
+        row = (seconds - self.first_s) / self.line_s
+        origin, boresight, left = self.lines(row)
+        away = point - origin
+        tangent = np.sum(away * left, axis=-1) / np.sum(away * boresight, axis=-1)
+        return row, (tangent - self.first_tan) / self.pixel_tan
+
+
+def aim(path: Path, lon: float, lat: float, height: float) -> tuple[float, float]:
+    """When, in seconds after the path's middle, and with which roll in degrees a place comes into the middle of a
+    line."""
+    point = geodetic_to_ecef(lon, lat, height)
+    seconds = path.abeam(point)
+    position, _, left, down = path.axes(seconds)
+    away = point - position
+    return float(seconds), degrees(float(np.arctan2(np.sum(away * left), np.sum(away * down))))

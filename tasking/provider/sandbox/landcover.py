@@ -1,0 +1,304 @@
+"""What lies on the made-up Earth, and how bright the camera sees it.
+
+The ground is divided into districts some 5 km wide (the cells of random seeds, Worley 1996), each with its own
+direction. In its frame lie blocks between farm roads, and in these the fields, split again and again. A town sits at
+the seed of many districts, highways run along their borders. Over all this grow forests, and by height and latitude
+meadows, rock and snow; rivers come from the terrain. Every edge is some 2 m soft, as optics leave it.
+"""
+
+from math import cos, floor, sin, sqrt
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike
+
+from tasking.provider.sandbox.earth import SPHERE_M, Floats, surface
+from tasking.provider.sandbox.noise import fraction, hashed, noise
+
+BANDS = ("blue", "green", "red", "nir", "pan")
+"""Order of the last axis of every picture here."""
+
+_MATERIALS = np.array(
+    [
+        (0.045, 0.055, 0.040, 0.020),  # water
+        (0.028, 0.048, 0.030, 0.270),  # forest
+        (0.045, 0.095, 0.065, 0.400),  # meadow
+        (0.040, 0.085, 0.045, 0.500),  # young crop
+        (0.090, 0.150, 0.190, 0.330),  # ripe grain
+        (0.085, 0.115, 0.150, 0.220),  # bare soil
+        (0.055, 0.175, 0.165, 0.430),  # rape in flower
+        (0.060, 0.105, 0.095, 0.330),  # stubble
+        (0.035, 0.070, 0.042, 0.430),  # maize
+        (0.130, 0.150, 0.165, 0.210),  # rock
+        (0.800, 0.820, 0.815, 0.720),  # snow
+        (0.085, 0.095, 0.100, 0.115),  # asphalt
+        (0.150, 0.190, 0.230, 0.290),  # track, gravel
+        (0.080, 0.110, 0.220, 0.280),  # tiles
+        (0.130, 0.135, 0.140, 0.150),  # slate
+        (0.300, 0.320, 0.330, 0.350),  # concrete, sheet metal
+        (0.070, 0.095, 0.105, 0.200),  # tundra
+    ]
+)
+"""Reflectance in blue, green, red and near infrared; plausible, rounded."""
+
+(
+    _WATER, _FOREST, _MEADOW, _CROP, _GRAIN, _SOIL, _RAPE, _STUBBLE, _MAIZE, _ROCK, _SNOW, _ASPHALT, _TRACK, _TILES,
+    _SLATE, _CONCRETE, _TUNDRA,
+) = range(17)  # fmt: skip
+
+_CROPS = np.array([_MEADOW] * 4 + [_CROP] * 2 + [_GRAIN] * 3 + [_SOIL] * 2 + [_RAPE] + [_STUBBLE] * 2 + [_MAIZE] * 2)
+"""What stands on sixteen fields."""
+
+_DISTRICT_M = 4_600.0
+_HAZE = np.array([0.040, 0.026, 0.015, 0.006])
+"""Reflectance that the air adds."""
+
+
+@njit(nogil=True)
+def _soft(edge_m: float, width_m: float) -> float:
+    """0 to 1 as a signed distance goes from outside (negative) to inside an edge of this softness."""
+    t = min(max(edge_m / width_m + 0.5, 0.0), 1.0)
+    return t * t * (3 - 2 * t)
+
+
+@njit(nogil=True)
+def _over(
+    colour: tuple[float, float, float, float], what: int, light: float, cover: float
+) -> tuple[float, float, float, float]:
+    """A material of this brightness laid over a colour."""
+    b, g, r, n = colour
+    m = _MATERIALS[what]
+    return (
+        b + cover * (light * m[0] - b),
+        g + cover * (light * m[1] - g),
+        r + cover * (light * m[2] - r),
+        n + cover * (light * m[3] - n),
+    )
+
+
+@njit(nogil=True)
+def _district(qx: float, qy: float, qz: float) -> tuple[float, float, float, int]:
+    """Place in the frame of the nearest seed in metres, distance from its district's border, bits of its own."""
+    fx, fy, fz = qx / _DISTRICT_M, qy / _DISTRICT_M, qz / _DISTRICT_M
+    i, j, k = floor(fx), floor(fy), floor(fz)
+    first, second, own = 1e9, 1e9, 0
+    ax, ay, az, bx, by, bz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for cell in range(27):
+        x, y, z = i + cell % 3 - 1, j + cell // 3 % 3 - 1, k + cell // 9 - 1
+        bits = hashed(x, y, z, 5)
+        sx, sy, sz = x + fraction(bits, 0), y + fraction(bits, 1), z + fraction(bits, 2)
+        d = (sx - fx) ** 2 + (sy - fy) ** 2 + (sz - fz) ** 2
+        if d < first:
+            second, bx, by, bz = first, ax, ay, az
+            first, ax, ay, az, own = d, sx, sy, sz, bits
+        elif d < second:
+            second, bx, by, bz = d, sx, sy, sz
+    apart = sqrt((ax - bx) ** 2 + (ay - by) ** 2 + (az - bz) ** 2)
+    border_m = (second - first) / (2 * apart + 1e-9) * _DISTRICT_M
+    # A tangent plane at the seed, turned at random; which axis it starts from does not matter.
+    length = sqrt(ax * ax + ay * ay + az * az)
+    ux, uy, uz = ax / length, ay / length, az / length
+    tx, ty, tz = (-uy, ux, 0.0) if abs(uz) < 0.8 else (0.0, -uz, uy)
+    length = sqrt(tx * tx + ty * ty + tz * tz)
+    tx, ty, tz = tx / length, ty / length, tz / length
+    wx, wy, wz = uy * tz - uz * ty, uz * tx - ux * tz, ux * ty - uy * tx
+    px, py, pz = qx - ax * _DISTRICT_M, qy - ay * _DISTRICT_M, qz - az * _DISTRICT_M
+    a, b = px * tx + py * ty + pz * tz, px * wx + py * wy + pz * wz
+    turn = 6.2831853 * fraction(own, 1)
+    return cos(turn) * a + sin(turn) * b, cos(turn) * b - sin(turn) * a, border_m, own
+
+
+@njit(nogil=True)
+def _fields(u: float, v: float, own: int, patch: float, grain: float) -> tuple[float, float, float, float]:
+    """Colour of farmland at a place of a district."""
+    wide, high = 420 + 300 * fraction(own, 0), 320 + 200 * fraction(own, 2)
+    j = floor(v / high)
+    u += wide * fraction(hashed(j, 0, own, 6), 0)
+    i = floor(u / wide)
+    x0, y0, x1, y1 = 0.0, 0.0, wide, high
+    x, y = u - i * wide, v - j * high
+    road_m = min(x, wide - x, y, high - y)
+    bits = hashed(i, j, own, 7)
+    farm = fraction(bits, 1) < 0.22
+    for _ in range(4):
+        if max(x1 - x0, y1 - y0) < 110 + 160 * fraction(bits, 0):
+            break
+        at = 0.36 + 0.28 * fraction(bits, 1)
+        if x1 - x0 > y1 - y0:
+            middle, side = x0 + at * (x1 - x0), x
+            x0, x1 = (x0, middle) if side < middle else (middle, x1)
+        else:
+            middle, side = y0 + at * (y1 - y0), y
+            y0, y1 = (y0, middle) if side < middle else (middle, y1)
+        bits = hashed(bits, 1 if side < middle else 2, 0, 8)
+    edge_m = min(x - x0, x1 - x, y - y0, y1 - y)
+    kind = fraction(bits, 2)
+    light = (0.82 + 0.36 * fraction(bits, 0)) * (1 + 0.35 * patch + 0.12 * grain)
+    across = y if x1 - x0 > y1 - y0 else x
+    rows = 0.06 * sin(across * 6.2831853 / (7.0 + 7.0 * fraction(bits, 1)))
+    if kind < 0.07:
+        colour = _over((0.0, 0.0, 0.0, 0.0), _FOREST, light * (1 + 1.6 * grain), 1.0)
+    else:
+        what = _CROPS[int((kind - 0.07) / 0.93 * 15.999)]
+        colour = _over((0.0, 0.0, 0.0, 0.0), what, light * (1 + rows), 1.0)
+    if fraction(bits, 0) < 0.4:
+        colour = _over(colour, _FOREST, 0.9 + grain, 0.8 * _soft(2.5 - edge_m, 2.5))
+    else:
+        colour = _over(colour, _MEADOW, 1.1, 0.7 * _soft(1.5 - edge_m, 2.0))
+    colour = _over(colour, _TRACK, 1.0, _soft(2.2 - road_m, 2.0))
+    if farm and x < 70 and y < 50:
+        roof_m = min(x - 14, 52 - x, y - 12, 26 - y)
+        barn_m = min(x - 34, 58 - x, y - 30, 44 - y)
+        colour = _over(colour, _TRACK, 0.9, 0.8)
+        colour = _over(colour, _TILES, 1.0, _soft(roof_m, 2.0))
+        colour = _over(colour, _CONCRETE, 1.0, _soft(barn_m, 2.0))
+    return colour
+
+
+@njit(nogil=True)
+def _town(u: float, v: float, own: int, grain: float) -> tuple[float, float, float, float]:
+    """Colour of streets, houses and gardens at a place of a district."""
+    wide, high = 112.0, 72.0
+    i, j = floor(u / wide), floor(v / high)
+    x, y = u - i * wide, v - j * high
+    block = hashed(i, j, own, 9)
+    colour = _over((0.0, 0.0, 0.0, 0.0), _MEADOW, 0.85 + 0.9 * grain, 1.0)
+    use = fraction(block, 0)
+    if use < 0.10:  # a hall and its yard
+        colour = _over(colour, _ASPHALT, 1.3, 0.9)
+        colour = _over(
+            colour, _CONCRETE, 0.8 + 0.8 * fraction(block, 1), _soft(min(x - 20, 98 - x, y - 16, 52 - y), 2.0)
+        )
+    elif use < 0.20:  # a park
+        colour = _over(colour, _FOREST, 1.1 + 1.5 * grain, _soft(60 * grain + 4, 8.0))
+    else:
+        lot, row = int(x / 18.67), int(y / 36)
+        bits = hashed(lot, row, block, 10)
+        a, b = x - lot * 18.67, y - row * 36
+        left, right = 3 + 3 * fraction(bits, 0), 16.5 - 3 * fraction(bits, 1)
+        near = 7 + 7 * fraction(bits, 2)
+        roof_m = min(a - left, right - a, b - near, near + 11 + 5 * fraction(bits, 0) - b)
+        pick = fraction(bits, 1)
+        what = _TILES if pick < 0.6 else (_SLATE if pick < 0.85 else _CONCRETE)
+        # Two sides of a pitched roof
+        light = 1.12 if b < near + 6 else 0.85
+        colour = _over(colour, what, light * (0.85 + 0.3 * fraction(bits, 2)), _soft(roof_m, 2.0))
+    street_m = min(x, wide - x, y, high - y)
+    return _over(colour, _ASPHALT, 1.0 + 0.1 * grain, _soft(3.6 - street_m, 2.0))
+
+
+@njit(nogil=True)
+def _colour(  # noqa: PLR0917 - numba
+    qx: float, qy: float, qz: float, height: float, slope: float, river_m: float
+) -> tuple[float, float, float, float]:
+    """Reflectance of the ground at a place on the sphere of metres."""
+    wx, wy, wz, broad, patch, grain = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    lakes = 0.0
+    for octave in range(8):
+        n = noise(qx / _LENGTHS_M[octave], qy / _LENGTHS_M[octave], qz / _LENGTHS_M[octave], 51 + octave)
+        if octave == 0:
+            wx = n
+        elif octave == 1:
+            wy = n
+        elif octave == 2:
+            wz, lakes = n, wx + wy
+        elif octave < 6:
+            broad += _SHARES[octave] * n
+            patch = n if octave == 4 else (0.7 * patch + n if octave == 5 else patch)
+        else:
+            grain += _SHARES[octave] * n
+    u, v, border_m, own = _district(qx + 160 * wx, qy + 160 * wy, qz + 160 * wz)
+    cold = qz / SPHERE_M
+    trees = 2050 * (1 - cold * cold) ** 0.7 + 500 * broad  # where they end, in metres of height
+    farms = _soft(trees - 250 - height, 80.0) * _soft(0.34 - slope + 0.2 * broad, 0.08)
+    colour = _over((0.0, 0.0, 0.0, 0.0), _MEADOW, 0.9 + 0.6 * patch + 0.35 * grain, 1.0)
+    colour = _over(colour, _TUNDRA, 1.0 + 1.1 * patch + 0.5 * grain, _soft(height - trees + 60, 200.0))
+    if farms > 0:
+        field = _fields(u, v, own, patch, grain)
+        colour = _mix(colour, field, farms)
+    wood = _soft(broad + 0.75 * slope - 0.20 + 0.10 * grain, 0.05) * _soft(trees - height, 90.0)
+    colour = _over(colour, _FOREST, 1.0 + 0.5 * patch + 1.5 * grain, wood)
+    radius = 260 + 650 * fraction(own, 0)
+    town_m = radius + 500 * broad - sqrt(u * u + v * v)
+    if fraction(own, 2) < 0.5 and farms > 0 and town_m > -10:
+        colour = _mix(colour, _town(u, v, own, grain), farms * _soft(town_m, 6.0))
+    bare = max(_soft(slope - 0.66 + 0.3 * patch, 0.25), _soft(height - trees - 380 + 450 * patch, 300.0))
+    colour = _over(colour, _ROCK, 1.0 + 0.35 * patch + 0.5 * grain, bare)
+    snow = _soft(height - trees - 620 + 320 * patch + 60 * grain - 500 * slope, 140.0) * _soft(0.85 - slope, 0.2)
+    colour = _over(colour, _SNOW, 1.0 + 0.12 * patch + 0.06 * grain, snow)
+    reach = 9 + 30 * max(broad + 0.25, 0.0) + 380 * max(lakes - 0.22, 0.0) * _soft(0.2 - slope, 0.2)
+    colour = _over(colour, _TRACK, 1.0 + grain, 0.8 * _soft(reach + 4 - river_m, 3.0))
+    colour = _over(colour, _WATER, 1.0 + 0.25 * patch + 0.1 * grain, _soft(reach - river_m, 3.0))
+    if farms > 0:
+        colour = _over(colour, _MEADOW, 1.0, farms * _soft(8 - border_m, 2.0))
+        colour = _over(colour, _ASPHALT, 1.0, farms * _soft(4.6 - border_m, 2.0))
+        colour = _over(colour, _CONCRETE, 0.9, farms * _soft(0.8 - border_m, 1.5))
+    return colour
+
+
+_LENGTHS_M = (1_500.0, 1_500.0, 1_500.0, 1_150.0, 290.0, 75.0, 21.0, 7.0)
+"""Lattices: three of the warp that bends all borders, three of woods and patches, two of the grain of crowns and
+clods."""
+
+_SHARES = (0.0, 0.0, 0.0, 1.0, 0.4, 0.16, 0.45, 0.8)
+
+
+@njit(nogil=True)
+def _mix(
+    below: tuple[float, float, float, float], above: tuple[float, float, float, float], cover: float
+) -> tuple[float, float, float, float]:
+    return (
+        below[0] + cover * (above[0] - below[0]),
+        below[1] + cover * (above[1] - below[1]),
+        below[2] + cover * (above[2] - below[2]),
+        below[3] + cover * (above[3] - below[3]),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _paint(hits: Floats, sun: Floats, shade: Floats, out: Floats) -> None:
+    lit = sun[0] != 0 or sun[1] != 0 or sun[2] != 0
+    for i in range(len(hits)):
+        nx, ny, nz, height, gx, gy, gz, river = hits[i]
+        slope = sqrt(gx * gx + gy * gy + gz * gz)
+        blue, green, red, nir = _colour(nx * SPHERE_M, ny * SPHERE_M, nz * SPHERE_M, height, slope, river)
+        light, air = 1.0, 0.0
+        if lit:
+            high = max(sun[0] * nx + sun[1] * ny + sun[2] * nz, 0.05)
+            facing = sun[0] * (nx - gx) + sun[1] * (ny - gy) + sun[2] * (nz - gz)
+            facing = max(facing, 0.0) / sqrt(1 + slope * slope)
+            # A quarter of the light comes from the sky; divided by that on level ground, as reflectance is given.
+            light, air = (0.25 * high + 0.75 * facing * shade[i]) / high, 1.0
+            light = 2.2 * light / (1.2 + light)
+        blue, green, red, nir = light * blue, light * green, light * red, light * nir
+        out[i, 0], out[i, 1] = blue + air * _HAZE[0], green + air * _HAZE[1]
+        out[i, 2], out[i, 3] = red + air * _HAZE[2], nir + air * _HAZE[3]
+        out[i, 4] = 0.10 * out[i, 0] + 0.30 * out[i, 1] + 0.36 * out[i, 2] + 0.24 * out[i, 3]
+
+
+def paint(hits: Floats, *, sun: Floats | None = None, sunlight: Floats | None = None) -> Floats:
+    """Brightness of the ground in the `BANDS`.
+
+    Parameters
+    ----------
+    hits
+        (..., 8), from `tasking.provider.sandbox.earth`.
+    sun
+        Earth-fixed unit vector towards the Sun; without it the bare reflectance is returned, unlit and without air.
+    sunlight
+        (...), the share of sunlight that clouds let through, 0 to 1; without it all of it.
+
+    Returns
+    -------
+    (..., 5), reflectance as seen from above the air, mostly 0 to 1.
+    """
+    flat = hits.reshape(-1, 8)
+    shade = np.ones(len(flat)) if sunlight is None else sunlight.reshape(-1)
+    out = np.empty((len(flat), len(BANDS)))
+    _paint(flat, np.zeros(3) if sun is None else sun, shade, out)
+    return out.reshape(*hits.shape[:-1], len(BANDS))
+
+
+def reflectance(lon: ArrayLike, lat: ArrayLike) -> Floats:
+    """Reflectance of the ground in the `BANDS` at geodetic degrees, shape (..., 5); no sun, no air, no clouds."""
+    return paint(surface(lon, lat))
