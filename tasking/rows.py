@@ -163,7 +163,7 @@ def read_order_token(text: str) -> tuple[int, str]:
     match _values(text):
         case [int(created), str(order_id)] if is_order_id(order_id):
             return _int64(created), order_id
-    raise _FOREIGN
+    raise _foreign()
 
 
 def read_history_token(text: str) -> int:
@@ -171,7 +171,7 @@ def read_history_token(text: str) -> int:
     match _values(text):
         case [int(number)]:
             return _int64(number)
-    raise _FOREIGN
+    raise _foreign()
 
 
 def is_order_id(text: str) -> bool:
@@ -180,17 +180,20 @@ def is_order_id(text: str) -> bool:
 
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", flags=re.ASCII)
-_FOREIGN = InvalidTokenError("token: not one of this list; follow the link of an earlier page")
+
+
+def _foreign() -> InvalidTokenError:
+    return InvalidTokenError("token: not one of this list; follow the link of an earlier page")
 
 
 def _values(text: str) -> Any:  # noqa: ANN401 - any JSON
     try:
         return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, RecursionError):
-        raise _FOREIGN from None
+        raise _foreign() from None
 
 
 def _int64(value: int) -> int:
     if not -(2**63) <= value < 2**63:
-        raise _FOREIGN
+        raise _foreign()
     return value

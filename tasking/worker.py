@@ -29,7 +29,7 @@ from processing.errors import DeliveryError, HeightsError, SensorModelError
 from processing.scene import Scene, read_delivery
 from tasking import course
 from tasking.errors import ConflictError, InvalidOrderError, LeaseLostError, ProviderError, UnknownProductError
-from tasking.opportunity import find_opportunities
+from tasking.opportunity import Opportunity, find_opportunities
 from tasking.order import FINAL, Attempt, AttemptStatus
 from tasking.product import Product
 from tasking.provider import Delivered, Failed, Pending, Provider
@@ -54,6 +54,9 @@ SCAN_EVERY = timedelta(seconds=2)
 
 LONGEST_WAIT = timedelta(hours=1)
 """A provider is asked again at least this often, whatever it says."""
+
+TURN = timedelta(minutes=10)
+"""More than any satellite takes to turn and settle: acquisitions that far from a window matter to a plan in it."""
 
 Progress = Callable[[Step, str, int, int], None]
 """Step in hand, what it does, done, total."""
@@ -198,13 +201,19 @@ class Worker:
             max_off_nadir_deg=product.max_off_nadir_deg,
             min_sun_elevation_deg=product.min_sun_elevation_deg,
         )
-        suited = [one for one in found if dossier.order.constraints.matches(one.properties)]
-        schedule = self._store.schedule([satellite.id for satellite in product.satellites], window)
+
+        def suits(one: Opportunity) -> bool:
+            within = one.off_nadir_deg <= product.max_off_nadir_deg
+            return within and dossier.order.constraints.matches(one.properties)
+
+        around = TimeWindow(start=window.start and window.start - TURN, end=window.end and window.end + TURN)
+        schedule = self._store.schedule([satellite.id for satellite in product.satellites], around)
         tasks = plan(
             uncovered=area,
-            opportunities=suited,
+            opportunities=[one for one in found if suits(one)],
             satellites=product.satellites,
             committed=schedule.acquisitions,
+            suits=suits,
         ).tasks
         attempts = [
             course.new_attempt(

@@ -64,7 +64,7 @@ def _create_orders() -> None:
         sa.Column("request", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_orders"),
     )
-    op.create_index("ix_orders_created", "orders", ["created", "id"])
+    op.create_index("ix_orders_created_id", "orders", ["created", "id"])
     op.create_table(
         "order_history",
         sa.Column("order_id", sa.String(36), nullable=False),
@@ -96,9 +96,9 @@ def _create_attempts() -> None:
         sa.Column("item_id", sa.String(200)),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name="fk_attempts_order_id"),
         sa.PrimaryKeyConstraint("id", name="pk_attempts"),
-        sa.UniqueConstraint("order_id", "number", name="uq_attempts_order_id"),
+        sa.UniqueConstraint("order_id", "number", name="uq_attempts_order_id_number"),
     )
-    op.create_index("ix_attempts_satellite_id", "attempts", ["satellite_id", "window_end"])
+    op.create_index("ix_attempts_satellite_id_window_end", "attempts", ["satellite_id", "window_end"])
     op.create_table(
         "credits",
         sa.Column("attempt_id", sa.String(50), nullable=False),
