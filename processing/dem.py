@@ -113,7 +113,7 @@ class Dem:
         lons, lats = (np.array(part) for part in np.broadcast_arrays(np.asarray(lon, float), np.asarray(lat, float)))
         if not lons.size:
             return np.empty(lons.shape)
-        row, col = self.surface.position(lons, lats, near=float(lons.flat[0]))
+        row, col = self.position(lons, lats, middle=float(lons.flat[0]))
         heights = self.cells(row, col).at(row, col)
         unknown = np.flatnonzero(~np.isfinite(heights))
         if unknown.size:
@@ -124,7 +124,11 @@ class Dem:
         """The cells around a box of degrees, which may run over ±180° (west > east, or east > 180)."""
         width = (east - west) % 360.0 if east != west + 360.0 else 360.0
         lon, lat = np.meshgrid(np.linspace(west, west + width, 33), np.linspace(south, north, 33))
-        return self.cells(*self.surface.position(lon, lat, near=west + width / 2))
+        return self.cells(*self.position(lon, lat, middle=west + width / 2))
+
+    def position(self, lon: Floats, lat: Floats, *, middle: float) -> tuple[Floats, Floats]:
+        """Row and column in cells of points in WGS 84 degrees, without a jump within 180° of the longitude `middle`."""
+        return self.surface.position(lon, lat, middle=middle)
 
     def cells(self, row: Floats, col: Floats) -> HeightGrid:
         """The cells around rows and columns of the DEM, raised to the ellipsoid; NaN where there is no height."""
@@ -170,5 +174,5 @@ class Dem:
         rows = grid.row + np.arange(grid.values.shape[0], dtype=np.float64)
         cols = grid.col + np.arange(grid.values.shape[1], dtype=np.float64)
         lon, lat = self.surface.lon_lat(*np.meshgrid(rows, cols, indexing="ij"))
-        row, col = self.datum.geoid.position(lon, lat, near=float(lon.flat[0]))
+        row, col = self.datum.geoid.position(lon, lat, middle=float(lon.flat[0]))
         return self.datum.geoid.cells(row, col).at(row, col)

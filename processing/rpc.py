@@ -9,18 +9,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from processing import kernel
 from processing.errors import SensorModelError
 
 Floats = NDArray[np.float64]
-
-TOLERANCE_PX = 1e-8
-"""`Rpc.locate` ends when the model is met this closely; float64 leaves some 1e-11 px."""
-
-MAX_STEPS = 30
-"""Newton needs four to six steps inside the model's domain."""
 
 _OFFSETS = ("line_off", "samp_off", "lat_off", "lon_off", "height_off")
 _SCALES = ("line_scale", "samp_scale", "lat_scale", "lon_scale", "height_scale")
@@ -120,7 +114,7 @@ class Rpc:
             Of the broadcast shape; NaN where a denominator is zero. Far outside the domain they mean nothing.
         """
         lons, lats, heights = _broadcast(lon, lat, height)
-        rows, cols = _project(self.packed(), lons.ravel(), lats.ravel(), heights.ravel())
+        rows, cols = kernel.project(self.packed(), lons.ravel(), lats.ravel(), heights.ravel())
         return rows.reshape(lons.shape), cols.reshape(lons.shape)
 
     def locate(self, row: ArrayLike, col: ArrayLike, height: ArrayLike) -> tuple[Floats, Floats]:
@@ -141,10 +135,10 @@ class Rpc:
         Raises
         ------
         SensorModelError
-            Newton's method did not converge to `TOLERANCE_PX`: the point lies far outside the model's domain.
+            Newton's method did not converge to 1e-8 px: the point lies far outside the model's domain.
         """
         rows, cols, heights = _broadcast(row, col, height)
-        lons, lats = _locate(self.packed(), rows.ravel(), cols.ravel(), heights.ravel())
+        lons, lats = kernel.locate(self.packed(), rows.ravel(), cols.ravel(), heights.ravel())
         lost = np.flatnonzero(~np.isfinite(lons))
         if lost.size:
             first = lost[0]
@@ -268,73 +262,3 @@ def _wrapped(degrees: Floats) -> Floats:
 def _broadcast(*values: ArrayLike) -> list[Floats]:
     parts = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in values))
     return [np.array(part, dtype=np.float64, order="C") for part in parts]
-
-
-# Kernels. No fastmath: the same input gives the same bits on every thread and machine.
-
-
-@njit(cache=True, nogil=True, inline="always")
-def cubic(model: Floats, at: int, x: float, y: float, z: float) -> float:
-    """One polynomial, whose 20 coefficients begin at ``model[at]``, in nested form."""
-    c = model[at : at + 20]
-    in_x = c[1] + x * (c[7] + x * c[11] + y * c[14] + z * c[17]) + y * (c[4] + y * c[12] + z * c[10])
-    in_y = c[2] + y * (c[8] + y * c[15] + z * c[18]) + z * (c[6] + z * c[16])
-    in_z = c[3] + z * (c[9] + z * c[19])
-    value: float = c[0] + x * (in_x + z * (c[5] + z * c[13])) + y * in_y + z * in_z
-    return value
-
-
-@njit(cache=True, nogil=True)
-def image_point(model: Floats, lon: float, lat: float, height: float) -> tuple[float, float]:
-    """Row and column of one ground point; `model` as `Rpc.packed` gives it."""
-    turn = lon - model[3]
-    x = (turn - 360.0 * np.rint(turn / 360.0)) / model[8]
-    y = (lat - model[2]) / model[7]
-    z = (height - model[4]) / model[9]
-    line_den = cubic(model, 30, x, y, z)
-    samp_den = cubic(model, 70, x, y, z)
-    if line_den == 0.0 or samp_den == 0.0:
-        return np.nan, np.nan
-    row = model[0] + model[5] * (cubic(model, 10, x, y, z) / line_den)
-    col = model[1] + model[6] * (cubic(model, 50, x, y, z) / samp_den)
-    return row, col
-
-
-@njit(cache=True, nogil=True)
-def _project(model: Floats, lon: Floats, lat: Floats, height: Floats) -> tuple[Floats, Floats]:
-    row, col = np.empty(lon.size), np.empty(lon.size)
-    for k in range(lon.size):
-        row[k], col[k] = image_point(model, lon[k], lat[k], height[k])
-    return row, col
-
-
-@njit(cache=True, nogil=True)
-def _locate(model: Floats, row: Floats, col: Floats, height: Floats) -> tuple[Floats, Floats]:
-    lon, lat = np.empty(row.size), np.empty(row.size)
-    for k in range(row.size):
-        lon[k], lat[k] = _ground_point(model, row[k], col[k], height[k])
-    return lon, lat
-
-
-@njit(cache=True, nogil=True)
-def _ground_point(model: Floats, row: float, col: float, height: float) -> tuple[float, float]:
-    """Newton's method from the middle of the domain; the derivative by central differences, which its steps forgive."""
-    lon, lat = model[3], model[2]
-    dx, dy = 1e-4 * model[8], 1e-4 * model[7]
-    for _ in range(MAX_STEPS):
-        r, c = image_point(model, lon, lat, height)
-        off_row, off_col = row - r, col - c
-        east_r, east_c = image_point(model, lon + dx, lat, height)
-        west_r, west_c = image_point(model, lon - dx, lat, height)
-        north_r, north_c = image_point(model, lon, lat + dy, height)
-        south_r, south_c = image_point(model, lon, lat - dy, height)
-        rx, cx = (east_r - west_r) / (2 * dx), (east_c - west_c) / (2 * dx)
-        ry, cy = (north_r - south_r) / (2 * dy), (north_c - south_c) / (2 * dy)
-        det = rx * cy - ry * cx
-        if det == 0.0 or not np.isfinite(det):
-            break
-        if max(abs(off_row), abs(off_col)) < TOLERANCE_PX:
-            return lon - 360.0 * np.floor((lon + 180.0) / 360.0), lat
-        lon += (cy * off_row - ry * off_col) / det
-        lat += (rx * off_col - cx * off_row) / det
-    return np.nan, np.nan

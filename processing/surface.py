@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
@@ -15,10 +14,8 @@ from rasterio.windows import Window
 
 from processing.errors import DeliveryError, HeightsError
 from processing.heights import Floats, HeightGrid
+from processing.projection import from_lon_lat, is_geographic, near, to_lon_lat
 from processing.raster import open_raster
-
-LON_LAT = "OGC:CRS84"
-"""WGS 84 in degrees, longitude first: what sensor models stand on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,26 +83,17 @@ class Surface:
             turn=round(360 / step_deg) if full else None,
         )
 
-    def position(self, lon: Floats, lat: Floats, *, near: float) -> tuple[Floats, Floats]:
-        """Row and column in cells at points in WGS 84 degrees, without a jump within 180° of the longitude `near`."""
-        x, y = self._to_crs(lon, lat)
+    def position(self, lon: Floats, lat: Floats, *, middle: float) -> tuple[Floats, Floats]:
+        """Row and column in cells of points in WGS 84 degrees, without a jump within 180° of the longitude `middle`."""
+        x, y = from_lon_lat(self.crs, lon, lat)
         a, b, c, d, e, f = self.to_cell
-        if _is_geographic(self.crs):
-            # Full turns bring `near` to the raster, and the points to `near`.
-            middle = self._corners()[0].mean()
-            home = near - 360.0 * np.rint((near - middle) / 360.0)
-            x = home + (x - home) - 360.0 * np.rint((x - home) / 360.0)
+        if is_geographic(self.crs):
+            x = near(x, float(near(np.array(middle), float(self._corners()[0].mean()))))
         return d * x + e * y + f, a * x + b * y + c
 
     def lon_lat(self, row: Floats, col: Floats) -> tuple[Floats, Floats]:
         """WGS 84 degrees of positions in cells; the inverse of `position`."""
-        a, b, c, d, e, f = self.to_cell
-        det = a * e - b * d
-        x, y = (e * (col - c) - b * (row - f)) / det, (a * (row - f) - d * (col - c)) / det
-        if _is_lon_lat(self.crs):
-            return x, y
-        lon, lat = _transformer(self.crs, LON_LAT).transform(x, y)
-        return lon, lat
+        return to_lon_lat(self.crs, *self._map(row, col))
 
     def cells(self, row: Floats, col: Floats) -> HeightGrid:
         """The smallest window of cells that holds the finite ones of these positions, cut to the raster.
@@ -133,22 +121,17 @@ class Surface:
 
     def bounds(self) -> tuple[float, float, float, float]:
         """West, south, east, north of the outermost cell centres, about: of the corners in WGS 84 degrees."""
-        x, y = self._corners()
-        lon, lat = (x, y) if _is_lon_lat(self.crs) else _transformer(self.crs, LON_LAT).transform(x, y)
+        lon, lat = to_lon_lat(self.crs, *self._corners())
         return float(np.min(lon)), float(np.min(lat)), float(np.max(lon)), float(np.max(lat))
 
     def _corners(self) -> tuple[Floats, Floats]:
+        row = np.array([0.0, 0.0, self.height - 1.0, self.height - 1.0])
+        return self._map(row, np.array([0.0, self.width - 1.0, 0.0, self.width - 1.0]))
+
+    def _map(self, row: Floats, col: Floats) -> tuple[Floats, Floats]:
         a, b, c, d, e, f = self.to_cell
         det = a * e - b * d
-        col = np.array([0.0, self.width - 1.0, 0.0, self.width - 1.0])
-        row = np.array([0.0, 0.0, self.height - 1.0, self.height - 1.0])
         return (e * (col - c) - b * (row - f)) / det, (a * (row - f) - d * (col - c)) / det
-
-    def _to_crs(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
-        if _is_lon_lat(self.crs):
-            return lon, lat
-        x, y = _transformer(LON_LAT, self.crs).transform(lon, lat)
-        return x, y
 
     def _read(self, dataset: DatasetReader, top: int, bottom: int, left: int, right: int) -> Floats:
         pieces = []
@@ -178,18 +161,3 @@ def _span(values: Floats, size: int | None) -> tuple[int, int]:
 
 def _nothing() -> HeightGrid:
     return HeightGrid(values=np.full((1, 1), np.nan), row=0, col=0)
-
-
-@lru_cache(maxsize=64)
-def _transformer(source: str, target: str) -> Transformer:
-    return Transformer.from_crs(source, target, always_xy=True)
-
-
-@lru_cache(maxsize=64)
-def _is_geographic(crs: str) -> bool:
-    return bool(CRS.from_wkt(crs).is_geographic)
-
-
-@lru_cache(maxsize=64)
-def _is_lon_lat(crs: str) -> bool:
-    return CRS.from_wkt(crs).equals(CRS(LON_LAT), ignore_axis_order=True) or CRS.from_wkt(crs).to_epsg() == 4326
