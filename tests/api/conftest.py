@@ -1,0 +1,102 @@
+"""Real servers and a real command line, in folders and on ports of their own."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+import uvicorn
+
+START_S = 60
+
+
+@pytest.fixture
+def serving():
+    """Start an application on a free port; gives a client of it. Many may run at once."""
+    with contextlib.ExitStack() as stack:
+
+        def start(app):
+            listener = stack.enter_context(contextlib.closing(socket.create_server(("127.0.0.1", 0))))
+            server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+            thread.start()
+
+            def stop():
+                server.should_exit = True
+                thread.join()
+
+            stack.callback(stop)
+            wait_for(lambda: server.started or not thread.is_alive())
+            assert server.started
+            port = listener.getsockname()[1]
+            return stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}"))
+
+        yield start
+
+
+def wait_for(condition, seconds=START_S):
+    """Poll until the condition holds; its value."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+    return value
+
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("OVERFLIGHT_")}
+
+
+@pytest.fixture
+def overflight():
+    """Run the command line as a user does; gives the finished process."""
+
+    def run(*arguments, **settings):
+        return subprocess.run(
+            [sys.executable, "-m", "api.cli", *map(str, arguments)],
+            env=ENVIRONMENT | {f"OVERFLIGHT_{name.upper()}": str(value) for name, value in settings.items()},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def serve():
+    """Start `overflight serve` as a process; gives the process and a client of it. Ended at the test's end."""
+    with contextlib.ExitStack() as stack:
+
+        def start(data, *arguments, **settings):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "api.cli", "serve", "--data", str(data), "--port", "0", *arguments],
+                env=ENVIRONMENT | {f"OVERFLIGHT_{name.upper()}": str(value) for name, value in settings.items()},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            stack.callback(end, process)
+            said = []
+            for line in process.stderr:
+                said.append(line)
+                if line.startswith("Overflight on "):
+                    break
+            else:
+                pytest.fail("the server did not start:\n" + "".join(said))
+            threading.Thread(target=said.extend, args=(process.stderr,), daemon=True).start()
+            process.said = said
+            return process, stack.enter_context(httpx.Client(base_url=said[-1].split()[2], timeout=60))
+
+        yield start
+
+
+def end(process):
+    """Kill a process that is still there, and close its pipe."""
+    if process.poll() is None:
+        process.kill()
+    process.wait(30)
