@@ -8,6 +8,7 @@ resolution last (OGC 21-026, GDAL's COG driver).
     superblock 2048²         level 0: 4×4 tiles     level 1: 2×2     level 2: 1      level 3: of 2×2 superblocks …
 """
 
+import math
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -267,7 +268,7 @@ def _tags(
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
+    return str(int(value)) if math.isfinite(value) and value == int(value) else repr(value)
 
 
 def _gdal_metadata(profile: CogProfile) -> str:
