@@ -1,0 +1,191 @@
+"""The ground that an image shows: where its edge meets the terrain, and the output grid that holds it."""
+
+import math
+from typing import Final
+
+import numpy as np
+
+from processing.dem import Dem
+from processing.errors import OutputError
+from processing.grid import OutputGrid
+from processing.ortho import Image, Reach
+from processing.projection import Floats, from_lon_lat, is_geographic, near
+from processing.rpc import Rpc
+
+MAX_PIXELS: Final = 4_000_000
+"""Rows or columns of an output grid; a larger one is a resolution in the wrong unit."""
+
+METRES_PER_DEGREE: Final = 111_319.490_793
+"""Of longitude at the equator of WGS 84: a·π/180."""
+
+_PER_EDGE: Final = 1024
+"""Most points along an edge of an image."""
+
+_SEGMENT: Final = 128
+"""Points of the edge whose part of the DEM is read at once."""
+
+_LEVEL_M: Final = 15.0
+"""Steps in height down a ray; terrain that is thinner is met between two steps or by the next ray."""
+
+
+def relief(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> tuple[float, float]:
+    """Lowest and highest terrain that the image can show, m above the ellipsoid.
+
+    The ground under the model's own heights is searched first, then the ground under the heights found there.
+
+    Raises
+    ------
+    HeightsError
+        The DEM knows no height there at all.
+    """
+    low, high = rpc.height_off - rpc.height_scale, rpc.height_off + rpc.height_scale
+    for _ in range(2):
+        found = [rpc.locate(*_edge(shape), height) for height in (low, high)]
+        lon, lat = np.concatenate(found, axis=1)
+        low, high = dem.height_range(*dem.position(lon, lat, middle=rpc.lon_off))
+    return low, high
+
+
+def outline(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> tuple[Floats, Floats]:
+    """Longitude and latitude, without a jump at ±180°, of the places where rays of the image's edge meet the terrain.
+
+    Each ray goes down from the highest terrain to the lowest in steps; a change of sign of its height above the terrain
+    is a meeting, and all of them count, the hidden ones too.
+
+    Raises
+    ------
+    HeightsError
+        A ray meets none: the DEM does not cover the scene.
+    """
+    low, high = relief(rpc, shape, dem)
+    levels = np.linspace(high + 1, low - 1, max(3, math.ceil((high - low + 2) / _LEVEL_M)))
+    edge_row, edge_col = _edge(shape)
+    met: list[Floats] = []
+    for start in range(0, edge_row.size, _SEGMENT):
+        row, col = edge_row[start : start + _SEGMENT, None], edge_col[start : start + _SEGMENT, None]
+        lon, lat = rpc.locate(row, col, levels)
+        lon = near(lon, rpc.lon_off)
+        cell = dem.position(lon, lat, middle=rpc.lon_off)
+        above = levels - dem.cells(*cell).at(*cell)
+        before, after = above[:, :-1], above[:, 1:]
+        crossing = (before >= 0) & (after < 0) | (before < 0) & (after >= 0)
+        for ray in np.flatnonzero(~crossing.any(axis=1)):
+            raise dem.unknown(float(lon[ray, levels.size // 2]), float(lat[ray, levels.size // 2]))
+        share = (before / np.where(crossing, before - after, 1.0))[crossing]
+        met.append(np.stack([part[:, :-1][crossing] + share * np.diff(part)[crossing] for part in (lon, lat)]))
+    lon, lat = np.concatenate(met, axis=1)
+    return lon, lat
+
+
+def choose_grid(
+    rpc: Rpc,
+    shape: tuple[int, int],
+    dem: Dem,
+    *,
+    crs: str | None = None,
+    resolution: float | None = None,
+    bounds: tuple[float, float, float, float] | None = None,
+) -> OutputGrid:
+    """The output grid for an image of that many rows and columns.
+
+    Parameters
+    ----------
+    crs
+        UTM of the image's centre where None is given, UPS beyond 84° north and 80° south.
+    resolution
+        Side of a pixel in units of the CRS; the image's own ground distance, to two digits, where None is given.
+    bounds
+        Lowest x, lowest y, highest x, highest y. Kept as they are but for the last pixel, which is whole; without them
+        the grid holds all ground that the image shows, its edges at multiples of the resolution.
+
+    Raises
+    ------
+    HeightsError
+        The DEM does not cover the scene.
+    OutputError
+        The CRS is unknown or does not reach the scene; the grid would have no pixels or too many.
+    """
+    lon, lat = outline(rpc, shape, dem)
+    crs = crs or utm((lon.min() + lon.max()) / 2, (lat.min() + lat.max()) / 2)
+    OutputGrid(crs=crs, transform=(1, 0, 0, 0, -1, 0), height=1, width=1)  # says so where the CRS is unknown
+    side = resolution or _own_resolution(rpc, shape, crs)
+    if not (math.isfinite(side) and side > 0):
+        raise OutputError(f"output grid: resolution {side}; give a number above zero in units of {crs}")
+    if bounds is None:
+        x, y = from_lon_lat(crs, lon, lat)
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            raise OutputError(
+                f"output grid: {crs} has no place for lon {lon[0]:.4f}, lat {lat[0]:.4f}; give another CRS"
+            )
+        # Between two rays the edge may stand out a little: one pixel and a thousandth of the whole.
+        x_pad, y_pad = side + 1e-3 * np.ptp(x), side + 1e-3 * np.ptp(y)
+        west, south = (math.floor(low / side) * side for low in (x.min() - x_pad, y.min() - y_pad))
+        east, north = (math.ceil(high / side) * side for high in (x.max() + x_pad, y.max() + y_pad))
+    else:
+        west, south, east, north = bounds
+    height, width = round((north - south) / side), round((east - west) / side)
+    if not (0 < height <= MAX_PIXELS and 0 < width <= MAX_PIXELS):
+        raise OutputError(
+            f"output grid: {height} × {width} pixels of {side:g} in {crs}; give bounds as xmin ymin xmax ymax and a "
+            "resolution, both in units of the CRS"
+        )
+    return OutputGrid(crs=crs, transform=(side, 0.0, west, 0.0, -side, north), height=height, width=width)
+
+
+def reach(image: Image, grid: OutputGrid, dem: Dem) -> Reach:
+    """The part of the grid in which the image can show terrain.
+
+    Beyond it the ratios of a sensor model may come back into the image, and no height is needed.
+
+    Raises
+    ------
+    OutputError
+        The grid and the image share nothing.
+    """
+    shape = (image.height, image.width)
+    low, high = relief(image.rpc, shape, dem)
+    edge_row, edge_col = _edge(shape)
+    lon, lat = image.rpc.locate(edge_row[:, None], edge_col[:, None], np.linspace(low - 1, high + 1, 9))
+    row, col = grid.pixel(near(lon, image.rpc.lon_off), lat)
+    if not (np.isfinite(row).all() and np.isfinite(col).all()):
+        raise OutputError(f"output grid: {grid.crs} has no place for lon {lon[0, 0]:.4f}, lat {lat[0, 0]:.4f}")
+    pad_rows, pad_cols = 4 + 0.01 * np.ptp(row), 4 + 0.01 * np.ptp(col)
+    top, bottom = max(math.floor(row.min() - pad_rows), 0), min(math.ceil(row.max() + pad_rows) + 1, grid.height)
+    left, right = max(math.floor(col.min() - pad_cols), 0), min(math.ceil(col.max() + pad_cols) + 1, grid.width)
+    if top >= bottom or left >= right:
+        raise OutputError(
+            f"output grid: bounds {grid.bounds} in {grid.crs} lie outside the image, which shows about lon "
+            f"{lon.min():.4f} to {lon.max():.4f}, lat {lat.min():.4f} to {lat.max():.4f}"
+        )
+    return Reach(top=top, bottom=bottom, left=left, right=right, low_m=low, high_m=high)
+
+
+def utm(lon: float, lat: float) -> str:
+    """The UTM zone of a place on WGS 84, or UPS (easting first) where UTM ends."""
+    if lat > 84:
+        return "EPSG:5041"
+    if lat < -80:
+        return "EPSG:5042"
+    zone = math.floor((lon + 180) / 6) % 60 + 1
+    return f"EPSG:{(32600 if lat >= 0 else 32700) + zone}"
+
+
+def _own_resolution(rpc: Rpc, shape: tuple[int, int], crs: str) -> float:
+    """Ground distance of neighbouring pixels at the centre, the mean of rows and columns, to two digits."""
+    row, col = shape[0] / 2, shape[1] / 2
+    lon, lat = rpc.locate([row, row + 1, row], [col, col, col + 1], rpc.height_off)
+    east = near(lon - lon[0], 0.0) * METRES_PER_DEGREE * np.cos(np.radians(lat[0]))
+    north = (lat - lat[0]) * METRES_PER_DEGREE
+    distance = math.sqrt(math.hypot(east[1], north[1]) * math.hypot(east[2], north[2]))
+    side = distance / METRES_PER_DEGREE if is_geographic(crs) else distance
+    return float(f"{side:.1e}")
+
+
+def _edge(shape: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Points along the outer edge of an image, row and column, once around."""
+    top, left, bottom, right = -0.5, -0.5, shape[0] - 0.5, shape[1] - 0.5
+    down = np.linspace(top, bottom, min(_PER_EDGE, max(16, shape[0] // 16)))
+    across = np.linspace(left, right, min(_PER_EDGE, max(16, shape[1] // 16)))
+    row = np.concatenate([np.full_like(across, top), down, np.full_like(across, bottom), down[::-1]])
+    col = np.concatenate([across, np.full_like(down, right), across[::-1], np.full_like(down, left)])
+    return row, col
