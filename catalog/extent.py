@@ -143,7 +143,10 @@ class BBox:
             values = (values[0], values[1], values[3], values[4])
         if len(values) != 4:
             raise InvalidExtentError(f"bbox: {len(values)} numbers; give west, south, east, north")
-        west, south, east, north = (float(value) for value in values)
+        try:
+            west, south, east, north = (float(value) for value in values)
+        except (TypeError, ValueError, OverflowError):
+            raise InvalidExtentError(f"bbox: {values!r:.80} holds a value that is no number") from None
         return cls(west=west, south=south, east=east, north=north)
 
     def as_tuple(self) -> tuple[float, float, float, float]:
