@@ -1,6 +1,6 @@
 // The operators' page: a map, and beside it a new order, the orders so far, or one of them. The address' hash says which.
 
-import { positionText, unwrapped } from "./area.js";
+import { positionText } from "./area.js";
 import { NewOrder } from "./neworder.js";
 import { OrderPage } from "./order.js";
 import { Orders } from "./orders.js";
@@ -12,8 +12,6 @@ function App() {
   const route = useRoute();
   const [map, setMap] = useState(null);
   const [request, setRequest] = useState(newRequest);
-  const [pointed, setPointed] = useState(null);
-  const onArea = (geometry) => setRequest((old) => ({ ...old, area: unwrapped(geometry) }));
   return html`
     <header class="masthead">
       <h1><img src="favicon.svg" alt="" width="22" height="22" />Overflight</h1>
@@ -27,22 +25,24 @@ function App() {
       </nav>
     </header>
     <main>
-      <${MapPane} onMap=${setMap} onPass=${setPointed} onArea=${onArea} />
+      <${MapPane} onMap=${setMap} />
       <div class="panel">
-        ${map && route.view === "new" && html`<${NewOrder} request=${request} onRequest=${setRequest} map=${map} pointed=${pointed} onPoint=${setPointed} />`}
-        ${map && route.view === "orders" && !route.id && html`<${Orders} />`}
+        ${map && route.view === "new" && html`<${NewOrder} request=${request} onRequest=${setRequest} map=${map} />`}
+        ${map && route.view === "orders" && !route.id && html`<${Orders} map=${map} />`}
         ${map && route.id && html`<${OrderPage} id=${route.id} map=${map} />`}
       </div>
     </main>`;
 }
 
-function MapPane({ onMap, onPass, onArea }) {
+function MapPane({ onMap }) {
   const target = useRef(null);
   const map = useRef(null);
   const [position, setPosition] = useState(null);
   const [poles, setPoles] = useState(false);
   useEffect(() => {
-    map.current = new WorldMap(target.current, { onPass, onArea, onPointer: setPosition, onPlane: setPoles });
+    map.current = new WorldMap(target.current);
+    map.current.onPointer = setPosition;
+    map.current.onPlane = setPoles;
     onMap(map.current);
   }, []);
   return html`

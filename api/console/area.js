@@ -80,12 +80,15 @@ function boxAround(lon, lat) {
   return box(lon - aside, Math.max(lat - up, -90), lon + aside, Math.min(lat + up, 90));
 }
 
-/** The same with every ring closed and continued over the antimeridian, its first longitude inside [-180, 180). */
-export function unwrapped(geometry) {
+/**
+ * The same with every ring closed and continued over the antimeridian, its first longitude inside [-180, 180).
+ * An edge from -180° to 180° is meant as it is drawn, round the Earth, unless `seam` says that it has no length.
+ */
+export function unwrapped(geometry, { seam = false } = {}) {
   return geometryOf(polygonsOf(geometry).map((rings) => {
     const outer = closed(rings[0] ?? []);
     const start = wrap(outer[0]?.[0] ?? 0);
-    return rings.map((ring) => continued(closed(ring), start));
+    return rings.map((ring) => continued(closed(ring), start, seam ? Infinity : 360));
   }));
 }
 
@@ -96,12 +99,11 @@ function closed(ring) {
 }
 
 /** The ring with each longitude near the one before it; one that goes once round a pole is closed along that pole. */
-function continued(ring, near) {
+function continued(ring, near, round) {
   let turned = ring.length ? 360 * Math.round((near - ring[0][0]) / 360) : 0;
   const points = ring.map(([lon, lat], index) => {
     const step = index ? lon - ring[index - 1][0] : 0;
-    // A step of 360° exactly runs along a pole and is meant as it is drawn.
-    if (Math.abs(step) > 180 && Math.abs(step) < 360) turned -= 360 * Math.sign(step);
+    if (Math.abs(step) > 180 && Math.abs(step) < round) turned -= 360 * Math.sign(step);
     return [lon + turned, lat];
   });
   const [first, last] = [points[0], points.at(-1)];

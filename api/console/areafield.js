@@ -1,17 +1,23 @@
 // The area of a request: drawn on the map, or typed.
 
-import { HINT, parse, placeText, sizeText, unwrapped } from "./area.js";
-import { html, Refusal, useEffect, useState } from "./page.js";
+import { HINT, parse, placeText, sizeText, squareKm, unwrapped } from "./area.js";
+import { html, number, Refusal, useEffect, useState } from "./page.js";
 
 const HOW = {
   box: "Press on the map and drag to the opposite corner. Esc ends it.",
   polygon: "Click the corners on the map; double-click the last one. Backspace takes one back, Esc ends it.",
 };
 
-export function AreaField({ area, onArea, map }) {
+export function AreaField({ area, most, onArea, map }) {
   const [mode, setMode] = useState(null);
   const [problem, setProblem] = useState(null);
   useDrawingKeys(mode, map, () => setMode(null));
+  useEffect(() => {
+    map.showArea(area, { editable: true });
+    map.onAreaEdited = (geometry) => onArea(unwrapped(geometry));
+    return () => map.showArea(null);
+  }, [area, map]);
+  useEffect(() => () => map.stopDrawing(), [map]);
 
   function draw(kind) {
     setProblem(null);
@@ -54,19 +60,21 @@ export function AreaField({ area, onArea, map }) {
       ${HOW[mode] && html`<p class="hint" role="status">${HOW[mode]}</p>`}
       ${mode === "type" && html`<${TypedArea} onArea=${take} />`}
       <${Refusal} problem=${problem} />
-      <${AreaSummary} area=${area} idle=${mode === null} onShow=${() => map.goTo(area)} onClear=${() => onArea(null)} />
+      <${AreaSummary} area=${area} most=${most} idle=${mode === null} onShow=${() => map.goTo(area)} onClear=${() => onArea(null)} />
     </fieldset>`;
 }
 
-function AreaSummary({ area, idle, onShow, onClear }) {
+function AreaSummary({ area, most, idle, onShow, onClear }) {
   if (!area) return idle && html`<p class="hint">Where should the picture be taken? Draw on the map, or type coordinates.</p>`;
+  const tooLarge = most && squareKm(area) > most;
   return html`
     <p class="area-summary">
       <span class="swatch" aria-hidden="true"></span>
-      <span><strong data-testid="area-size">${sizeText(area)}</strong> around ${placeText(area)}</span>
+      <span><strong>${sizeText(area)}</strong> <span class="hint">${placeText(area)}</span></span>
       <button type="button" class="quiet" onClick=${onShow}>Show</button>
       <button type="button" class="quiet" onClick=${onClear}>Clear</button>
-    </p>`;
+    </p>
+    ${tooLarge && html`<p class="warning" role="status">This product takes at most ${number(most)} km² an order. Drag the corners closer, or draw a smaller area.</p>`}`;
 }
 
 function TypedArea({ onArea }) {

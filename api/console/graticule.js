@@ -1,6 +1,6 @@
 // Graticule: meridians and parallels at round degrees, closer together as one comes nearer, with their names at the edges.
 
-const STEPS = [30, 15, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
+const STEPS = [90, 60, 30, 15, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
 
 /** At least as many pixels between two lines. */
 const LEAST_PX = 90;

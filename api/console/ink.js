@@ -5,28 +5,43 @@ const stroke = (name, width, lineDash) => new ol.style.Stroke({ color: token(nam
 const fill = (name) => new ol.style.Fill({ color: token(name) });
 const FONT = token("font");
 
-/** Every style, read anew from the theme. */
-export function inks() {
+/** An area smaller than this on the screen is shown as a ring around its place. */
+const SMALLEST_PX = 9;
+
+/**
+ * Every style, read anew from the theme.
+ * @param {(extent: number[]) => number} pixels how wide an extent in degrees is on the screen
+ */
+export function inks(pixels) {
   const outline = new ol.style.Style({ fill: fill("land"), stroke: stroke("border", 0.8) });
   return {
     land: outline,
     countryName: countryNames(),
     graticule: graticule(),
     sketch: sketch(),
-    area: area(),
+    area: area(pixels),
     pass: new ol.style.Style({ stroke: stroke("pass-faint", 1) }),
     chosenPass: new ol.style.Style({ fill: fill("pass-fill"), stroke: stroke("pass", 2), zIndex: 1 }),
     scene: new ol.style.Style({ stroke: stroke("scene", 1.5) }),
   };
 }
 
-function area() {
+function area(pixels) {
+  const outline = new ol.style.Style({ stroke: stroke("aoi", 2) });
+  const body = new ol.style.Style({ fill: fill("aoi-fill"), stroke: stroke("aoi", 2) });
   const corner = new ol.style.Style({
     image: new ol.style.Circle({ radius: 3.5, fill: fill("paper"), stroke: stroke("aoi", 1.5) }),
     geometry: (feature) => new ol.geom.MultiPoint(ringsOf(feature.getGeometry()).flat()),
   });
-  const body = new ol.style.Style({ fill: fill("aoi-fill"), stroke: stroke("aoi", 2) });
-  return (feature) => (feature.get("editable") ? [body, corner] : body);
+  const ring = new ol.style.Style({
+    image: new ol.style.Circle({ radius: 6, fill: fill("aoi-fill"), stroke: stroke("aoi", 2) }),
+    geometry: (feature) => new ol.geom.Point(ol.extent.getCenter(feature.getGeometry().getExtent())),
+  });
+  return (feature) => {
+    if (pixels(feature.getGeometry().getExtent()) < SMALLEST_PX) return ring;
+    if (feature.get("hollow")) return outline;
+    return feature.get("editable") ? [body, corner] : body;
+  };
 }
 
 function ringsOf(geometry) {

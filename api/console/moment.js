@@ -3,11 +3,11 @@
 const DAY = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", weekday: "short", day: "numeric", month: "short" });
 const DATE = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", hour: "2-digit", minute: "2-digit" });
-const SECONDS = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", timeStyle: "medium" });
+const SECONDS = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export const day = (moment) => DAY.format(moment);
 export const clock = (moment) => CLOCK.format(moment);
-export const seconds = (moment) => SECONDS.format(moment);
+export const dateAndSeconds = (moment) => SECONDS.format(moment);
 export const dateAndClock = (moment) => `${DATE.format(moment)}, ${CLOCK.format(moment)} UTC`;
 
 /** The value of a `datetime-local` field that means UTC. */

@@ -12,13 +12,14 @@ const SPANS = [[1, "1 day"], [3, "3 days"], [7, "7 days"], [14, "14 days"]];
 /** Pages of passes that are fetched at most: more than anyone reads. */
 const MOST_PAGES = 5;
 
-export function NewOrder({ request, onRequest, map, pointed, onPoint }) {
+export function NewOrder({ request, onRequest, map }) {
   const { products, product, limits, problem: productProblem } = useProducts(request.product);
   const [passes, setPasses] = useState(null);
+  const [pointed, setPointed] = useState(null);
   const [chosen, setChosen] = useState(null);
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(null);
-  const change = (part) => onRequest({ ...request, ...part });
+  const change = (part) => onRequest((old) => ({ ...old, ...part }));
   const choice = passes?.find((pass) => pass.id === chosen);
 
   useEffect(() => {
@@ -26,21 +27,17 @@ export function NewOrder({ request, onRequest, map, pointed, onPoint }) {
     setChosen(null);
     setProblem(null);
   }, [request, product]);
-  usePassesOnMap(passes, pointed ?? chosen, map);
-  useEffect(() => {
-    map.showArea(request.area, { editable: true });
-    return () => map.showArea(null);
-  }, [request.area, map]);
+  usePassesOnMap({ passes, lit: pointed ?? chosen, setPointed, setChosen }, map);
 
   async function act(name, work) {
     const lack = missing(request);
-    setProblem(lack && new Error(lack));
+    setProblem(lack && { of: name, error: new Error(lack) });
     if (lack) return;
     setBusy(name);
     try {
       await work();
     } catch (error) {
-      setProblem(error);
+      setProblem({ of: name, error });
     }
     setBusy(null);
   }
@@ -54,7 +51,7 @@ export function NewOrder({ request, onRequest, map, pointed, onPoint }) {
     const body = orderBodyOf(request, limits);
     const wanted = choice ? { ...choice.order.body, order_parameters: body.order_parameters } : body;
     const order = await post(choice ? local(choice.order.href) : linkOf(product, "create-order").href, wanted);
-    onRequest({ ...request, area: null });
+    change({ area: null });
     location.hash = `#order/${order.id}`;
   });
 
@@ -63,15 +60,16 @@ export function NewOrder({ request, onRequest, map, pointed, onPoint }) {
   return html`
     <form class="sheet" aria-label="New order" onSubmit=${(event) => { event.preventDefault(); (searchable ? search : submit)(); }}>
       <${ProductField} products=${products} product=${product} onProduct=${(id) => change({ product: id })} />
-      <${AreaField} area=${request.area} onArea=${(area) => change({ area })} map=${map} />
+      <${AreaField} area=${request.area} most=${product["overflight:limits"]?.max_area_km2} onArea=${(area) => change({ area })} map=${map} />
       <${SpanField} request=${request} most=${product["overflight:limits"]?.max_days} onSpan=${change} />
       <${LimitFields} request=${request} limits=${limits} onLimit=${change} />
       ${searchable
         ? html`<button type="submit" class="wide" disabled=${busy !== null}>${busy === "search" ? "Looking for passes…" : "Find passes"}</button>`
         : html`<p class="hint">The vendor of this product chooses the pass: there is nothing to look for before ordering.</p>`}
-      <${Refusal} problem=${problem} />
-      ${passes && html`<${Passes} passes=${passes} request=${request} pointed=${pointed} chosen=${chosen} onPoint=${onPoint} onChoose=${setChosen} />`}
+      ${problem?.of === "search" && html`<${Refusal} problem=${problem.error} />`}
+      ${passes && html`<${Passes} passes=${passes} request=${request} pointed=${pointed} chosen=${chosen} onPoint=${setPointed} onChoose=${setChosen} />`}
       <footer class="submit">
+        ${problem?.of === "submit" && html`<${Refusal} problem=${problem.error} />`}
         <p class="hint">${choice ? `Only this pass: ${passText(choice)}.` : submitHint(request, searchable)}</p>
         <button type="button" class="primary" disabled=${busy !== null || !request.area} onClick=${submit}>
           ${busy === "submit" ? "Submitting…" : choice ? "Submit for this pass" : "Submit order"}
@@ -132,10 +130,12 @@ function LimitFields({ request, limits, onLimit }) {
     </fieldset>`;
 }
 
-/** The products, the one that is chosen (the first, unless told), and its limits from its own schemas. */
+/** The products, the one that is chosen (unless told, the first whose passes are known), and its limits from its own schemas. */
 function useProducts(wanted) {
   const [state, setState] = useState({ products: [], limits: [], problem: null });
-  const product = state.products.find(({ id }) => id === wanted) ?? state.products[0];
+  const { products } = state;
+  const product = products.find(({ id }) => id === wanted)
+    ?? products.find((one) => linkOf(one, "opportunities")) ?? products[0];
 
   useEffect(() => {
     get("stapi/products")
@@ -163,9 +163,12 @@ async function findPasses(href, body) {
   return features.map(passOf);
 }
 
-function usePassesOnMap(passes, lit, map) {
+/** The list and the map light the same pass, whichever of the two is pointed at. */
+function usePassesOnMap({ passes, lit, setPointed, setChosen }, map) {
   useEffect(() => {
     map.showPasses(passes ?? []);
+    map.onPassPointed = setPointed;
+    map.onPassChosen = setChosen;
     return () => map.showPasses([]);
   }, [passes, map]);
   useEffect(() => map.choosePass(lit), [lit, map]);

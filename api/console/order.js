@@ -1,7 +1,7 @@
 // One order: what was asked, how it goes, and the scenes that came of it.
 
 import { placeText, sizeText } from "./area.js";
-import { dateAndClock, fromNow, seconds, span } from "./moment.js";
+import { dateAndClock, dateAndSeconds, fromNow, span } from "./moment.js";
 import { fieldOf, isFinal, Status, statusName, statusOf } from "./orders.js";
 import { html, number, Refusal, useEffect, useState } from "./page.js";
 import { SceneCard, sceneOf } from "./scene.js";
@@ -51,7 +51,7 @@ function Timeline({ history, moving }) {
       ${history.map((change) => html`
         <li key=${change.timestamp + change.status_code} data-status=${change.status_code}>
           <strong>${statusName(change.status_code)}</strong>
-          <time datetime=${change.timestamp} title=${dateAndClock(new Date(change.timestamp))}>${seconds(new Date(change.timestamp))}</time>
+          <time datetime=${change.timestamp} title=${dateAndClock(new Date(change.timestamp))}>${dateAndSeconds(new Date(change.timestamp))}</time>
           ${change.reason_text && html`<p>${change.reason_text}</p>`}
         </li>`)}
     </ol>`;
@@ -132,6 +132,7 @@ function watchOrder(id, { setOrder, setHistory, setScenes, setProblem }) {
       return isFinal(order) || (changed ? "changed" : "same");
     } catch (error) {
       if (error.name !== "AbortError") setProblem(error);
+      if (error.status === 404) return true;
       throw error;
     }
   });
@@ -142,13 +143,13 @@ function useShownOnMap(order, scenes, map) {
   const known = order !== null;
   useEffect(() => {
     if (!known) return undefined;
-    map.showArea(order.geometry);
     map.goTo(order.geometry);
     return () => map.showArea(null);
   }, [known && order.id]);
   useEffect(() => {
+    if (known) map.showArea(order.geometry, { hollow: scenes.length > 0 });
     map.showScenes(scenes);
     if (scenes.length > 0) map.goTo(scenes.at(-1).footprint, { near: true });
     return () => map.showScenes([]);
-  }, [scenes.length]);
+  }, [known && order.id, scenes.length]);
 }

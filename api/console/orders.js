@@ -24,11 +24,16 @@ export function Status({ code }) {
   return html`<span class="status" data-status=${code}>${statusName(code)}</span>`;
 }
 
-export function Orders() {
+export function Orders({ map }) {
   const [orders, setOrders] = useState(null);
   const [next, setNext] = useState(null);
   const [problem, setProblem] = useState(null);
   useEffect(() => watchOrders(setOrders, setNext, setProblem), []);
+  useEffect(() => {
+    map.showAreas(orders ?? []);
+    map.onAreaChosen = (id) => { location.hash = `#order/${id}`; };
+    return () => map.showAreas([]);
+  }, [orders, map]);
 
   async function older() {
     try {

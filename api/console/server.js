@@ -2,10 +2,10 @@
 
 /** What the server refused, or that it did not answer (RFC 9457 "problem details"). */
 export class Problem extends Error {
-  /** @param {{title: string, detail?: string, errors?: {pointer?: string, detail: string}[]}} problem */
-  constructor({ title, detail = "", errors = [] }) {
+  /** @param {{title: string, detail?: string, status?: number, errors?: {pointer?: string, detail: string}[]}} problem */
+  constructor({ title, detail = "", status = 0, errors = [] }) {
     super(detail || title);
-    Object.assign(this, { title, detail, errors });
+    Object.assign(this, { title, detail, status, errors });
   }
 }
 
@@ -48,5 +48,6 @@ async function send(href, options) {
 function problemOf(response, answer) {
   if (response.ok) return new Problem({ title: "The server's answer is no JSON", detail: response.url });
   const known = answer && typeof answer.title === "string";
-  return new Problem(known ? answer : { title: `The server answered ${response.status} ${response.statusText}`.trim() });
+  const title = `The server answered ${response.status} ${response.statusText}`.trim();
+  return new Problem({ title, ...(known ? answer : {}), status: response.status });
 }

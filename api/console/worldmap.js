@@ -19,15 +19,20 @@ const WORLD = { center: [11, 22] };
 /** The zoom level at which the world is as wide as the map: level 0 is 256 px wide. */
 const worldZoom = (element) => Math.log2(Math.max(element.clientWidth, 256) / 256);
 
+const nobody = () => {};
+
 export class WorldMap {
-  /**
-   * @param {HTMLElement} target
-   * @param {{onPass: (id: string | null) => void, onArea: (geometry: object) => void, onPointer: (position: number[] | null) => void,
-   *   onPlane: (reachesPoles: boolean) => void}} listeners
-   */
-  constructor(target, listeners) {
+  /** Who wants to know: assigned by the part of the page that is shown. */
+  onPointer = nobody;
+  onPlane = nobody;
+  onAreaEdited = nobody;
+  onAreaChosen = nobody;
+  onPassPointed = nobody;
+  onPassChosen = nobody;
+
+  /** @param {HTMLElement} target */
+  constructor(target) {
     ol.proj.useGeographic();
-    this.listeners = listeners;
     this.chosenPass = null;
     this.sources = Object.fromEntries(["graticule", "scenes", "passes", "area"].map((name) => [name, new ol.source.Vector()]));
     this.layers = this.#makeLayers();
@@ -59,7 +64,7 @@ export class WorldMap {
 
   /** Take the colours of the page's theme. */
   ink() {
-    this.styles = inks();
+    this.styles = inks((extent) => this.#pixels(extent));
     this.layers.coarse.setStyle(this.styles.land);
     this.layers.fine.setStyle(this.styles.land);
     this.layers.names.setStyle(this.styles.countryName);
@@ -69,13 +74,21 @@ export class WorldMap {
     this.layers.passes.setStyle((pass) => (pass.getId() === this.chosenPass ? this.styles.chosenPass : this.styles.pass));
   }
 
+  /** How large an extent is on the screen. */
+  #pixels([west, , east]) {
+    const size = this.map.getSize();
+    const [left, , right] = this.map.getView().calculateExtent(size);
+    return ((east - west) / (right - left)) * size[0];
+  }
+
   #listen() {
     this.map.on("moveend", () => this.#moved());
     this.map.on("pointermove", (event) => this.#pointed(event));
-    this.map.getViewport().addEventListener("pointerleave", () => this.listeners.onPointer(null));
+    this.map.on("singleclick", (event) => this.#clicked(event));
+    this.map.getViewport().addEventListener("pointerleave", () => this.onPointer(null));
     this.modify = new ol.interaction.Modify({ source: this.sources.area, style: () => this.styles.sketch });
     this.modify.setActive(false);
-    this.modify.on("modifyend", (event) => this.listeners.onArea(geometryOf(event.features.item(0))));
+    this.modify.on("modifyend", (event) => this.onAreaEdited(geometryOf(event.features.item(0))));
     this.map.addInteraction(this.modify);
   }
 
@@ -90,15 +103,26 @@ export class WorldMap {
     this.sources.graticule.addFeatures(graticule(view.calculateExtent(this.map.getSize()), this.map.getSize()[0]));
   }
 
-  #pointed(event) {
-    this.listeners.onPointer(event.coordinate);
-    if (this.drawing || event.dragging) return;
-    const pass = this.map.forEachFeatureAtPixel(event.pixel, (feature) => feature, {
-      layerFilter: (layer) => layer === this.layers.passes,
-    });
-    const id = pass?.getId() ?? null;
-    if (id !== this.pointedPass) this.listeners.onPass(id);
+  #pointed({ coordinate, pixel, dragging }) {
+    this.onPointer(coordinate);
+    if (this.drawing || dragging) return;
+    const id = this.#at(pixel, this.layers.passes);
+    if (id !== this.pointedPass) this.onPassPointed(id);
     this.pointedPass = id;
+  }
+
+  #clicked({ pixel }) {
+    const pass = this.#at(pixel, this.layers.passes);
+    const area = this.#at(pixel, this.layers.area);
+    if (this.drawing) return;
+    if (pass !== null) this.onPassChosen(pass);
+    else if (area !== null) this.onAreaChosen(area);
+  }
+
+  /** Id of the uppermost feature of a layer at a pixel, or null. */
+  #at(pixel, wanted) {
+    const options = { layerFilter: (layer) => layer === wanted, hitTolerance: 3 };
+    return this.map.forEachFeatureAtPixel(pixel, (feature) => feature.getId(), options) ?? null;
   }
 
   /**
@@ -147,22 +171,25 @@ export class WorldMap {
     });
   }
 
-  /** Show an area of interest, or none; an editable one has corners to drag. */
-  showArea(geometry, { editable = false } = {}) {
+  /** Show an area of interest, or none: an editable one has corners to drag, a hollow one does not tint what it holds. */
+  showArea(geometry, { editable = false, hollow = false } = {}) {
     this.editable = editable;
     this.modify.setActive(editable && !this.drawing);
     this.sources.area.clear();
-    if (geometry) this.sources.area.addFeature(featureOf(geometry, { editable }));
+    if (geometry) this.sources.area.addFeature(featureOf(geometry, { editable, hollow }));
+  }
+
+  /** Show several areas that can be chosen. @param {{id: string, geometry: object}[]} areas */
+  showAreas(areas) {
+    this.showArea(null);
+    this.sources.area.addFeatures(areas.map(({ id, geometry }) => featureOf(geometry, { id })));
   }
 
   /** Show the footprints of passes. @param {{id: string, geometry: object}[]} passes */
   showPasses(passes) {
     this.sources.passes.clear();
     for (const { id, geometry } of passes) {
-      if (!geometry) continue;
-      const feature = featureOf(geometry);
-      feature.setId(id);
-      this.sources.passes.addFeature(feature);
+      if (geometry) this.sources.passes.addFeature(featureOf(geometry, { id }));
     }
   }
 
@@ -187,6 +214,7 @@ export class WorldMap {
     const plane = extent[1] < -MERCATOR_LIMIT || extent[3] > MERCATOR_LIMIT ? PLANES.geographic : PLANES.mercator;
     this.#project(plane);
     const [width, height] = this.map.getSize();
+    this.map.getView().cancelAnimations();
     this.map.getView().fit(extent, {
       padding: Array(4).fill(Math.min(width, height) * (near ? 0.08 : 0.22)),
       maxZoom: 14,
@@ -216,7 +244,7 @@ export class WorldMap {
     const next = viewOf(plane, [lon, lat], 1);
     next.setResolution(((east - west) / size[0]) * (plane === PLANES.mercator ? ol.proj.get(plane).getExtent()[2] / 180 : 1));
     this.map.setView(next);
-    this.listeners.onPlane(this.reachesPoles);
+    this.onPlane(this.reachesPoles);
   }
 
   showWorld() {
@@ -252,7 +280,7 @@ function outlines(url) {
 /** Natural Earth's rings jump at ±180°; continued over it, they fill what they mean. The name stands in the largest polygon. */
 function settle(country) {
   const [west, , east] = country.getGeometry().getExtent();
-  if (east - west > 180) country.setGeometry(GEOJSON.readGeometry(unwrapped(geometryOf(country))));
+  if (east - west > 180) country.setGeometry(GEOJSON.readGeometry(unwrapped(geometryOf(country), { seam: true })));
   const geometry = country.getGeometry();
   const parts = geometry.getType() === "Polygon" ? [geometry] : geometry.getPolygons();
   country.set("largest", parts.reduce((best, part) => (part.getArea() > best.getArea() ? part : best)), true);
@@ -274,8 +302,10 @@ function pictureLayers({ href, bbox }) {
 
 const GEOJSON = new ol.format.GeoJSON();
 
-function featureOf(geometry, properties = {}) {
-  return new ol.Feature({ ...properties, geometry: GEOJSON.readGeometry(geometry) });
+function featureOf(geometry, { id, ...properties } = {}) {
+  const feature = new ol.Feature({ ...properties, geometry: GEOJSON.readGeometry(geometry) });
+  if (id !== undefined) feature.setId(id);
+  return feature;
 }
 
 function geometryOf(feature) {
