@@ -271,7 +271,7 @@ def _asset(asset: AssetFile) -> pystac.Asset:
     values = {
         "bands": [_band(band) for band in asset.bands] or None,
         "data_type": asset.data_type,
-        "nodata": "nan" if asset.nodata is not None and math.isnan(asset.nodata) else asset.nodata,
+        "nodata": _nodata(asset.nodata),
         "raster:spatial_resolution": asset.resolution_m,
         "raster:sampling": "area" if grid and asset.data_type else None,
         "proj:code": grid.crs if grid else None,
@@ -289,6 +289,13 @@ def _asset(asset: AssetFile) -> pystac.Asset:
         roles=list(asset.roles),
         extra_fields={name: value for name, value in values.items() if value is not None},
     )
+
+
+def _nodata(value: float | None) -> float | int | str | None:
+    """As STAC 1.1 writes it: NaN is no number of JSON."""
+    if value is None or math.isfinite(value):
+        return int(value) if value is not None and value == int(value) else value
+    return str(value)
 
 
 def _band(band: Band) -> dict[str, Any]:

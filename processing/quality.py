@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import Transformer
 from rasterio.features import geometry_mask, shapes
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
@@ -17,6 +16,7 @@ from rasterio.windows import transform as window_transform
 from shapely.geometry import MultiPolygon, Polygon, shape
 
 from catalog.extent import Footprint
+from processing.projection import from_lon_lat, is_geographic, to_lon_lat
 from processing.raster import open_raster, sha256
 from processing.scene import CLEAR, CLOUD
 
@@ -28,6 +28,13 @@ OUTLINE_PX: Final = 1024
 
 SPECK_PX: Final = 16
 """Holes and islands of fewer pixels of that overview are noise, not coverage."""
+
+
+PRECISION_DEG: Final = 1e-7
+"""Last digit of a footprint's coordinates: a centimetre."""
+
+METRES_PER_DEGREE: Final = 111_320.0
+"""Of latitude, about; for tolerances."""
 
 
 def multihash(path: Path) -> str:
@@ -42,7 +49,7 @@ def footprint(raster: Path) -> Footprint | None:
     than its simplification.
     """
     with open_raster(raster) as dataset:
-        size, transform = _overview(dataset)
+        size, transform = overview(dataset)
         valid = np.zeros(size, dtype=bool)
         for band in dataset.indexes:
             valid |= has_data(dataset.read(band, out_shape=size), dataset.nodata)
@@ -52,7 +59,7 @@ def footprint(raster: Path) -> Footprint | None:
 def clear_area(cloud_mask: Path) -> Footprint | None:
     """Where the cloud mask is clear, to about one pixel of an overview; None where nothing is."""
     with open_raster(cloud_mask) as dataset:
-        size, transform = _overview(dataset)
+        size, transform = overview(dataset)
         return outline(dataset.read(1, out_shape=size) == CLEAR, transform, dataset.crs.to_wkt())
 
 
@@ -105,38 +112,35 @@ def outline(inside: Mask, transform: Affine, crs: str) -> Footprint | None:
     parts = [_without_specks(part, smallest) for part in rings if part.area >= smallest or len(rings) == 1]
     pixel = math.sqrt(abs(transform.determinant))
     simple = shapely.union_all(parts).simplify(pixel) if parts else Polygon()
-    # Straight lines of the map bend in lon, lat: half a percent of the size keeps them within a pixel or so.
-    west, south, east, north = simple.bounds if not simple.is_empty else (0.0, 0.0, 1.0, 1.0)
-    dense = simple.segmentize(max(east - west, north - south) / 8)
-    to_globe = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
-    drawn = [part for part in shapely.get_parts(dense) if part.geom_type == "Polygon" and part.area > 0]
+    drawn = [part for part in shapely.get_parts(simple) if part.geom_type == "Polygon" and part.area > 0]
     if not drawn:
         return None
-    return Footprint.of(MultiPolygon([_transformed(part, to_globe) for part in drawn]))
+    # Straight lines of the map bend in lon, lat: many points first, then those that a straight line will do without.
+    west, south, east, north = simple.bounds
+    dense = MultiPolygon(drawn).segmentize(max(east - west, north - south) / 64)
+    whole = Footprint.of(_on_globe(dense, crs))
+    tolerance_deg = pixel / 2 / (1 if is_geographic(crs) else METRES_PER_DEGREE)
+    return Footprint.of(shapely.set_precision(whole.polygons.simplify(tolerance_deg), PRECISION_DEG))
 
 
 def _without_specks(polygon: Polygon, smallest: float) -> Polygon:
     return Polygon(polygon.exterior, [ring for ring in polygon.interiors if Polygon(ring).area >= smallest])
 
 
-def _transformed(polygon: Polygon, to_globe: Transformer) -> Polygon:
-    def ring(line: Any) -> list[tuple[float, float]]:  # noqa: ANN401 - a shapely ring
-        xs, ys = shapely.get_coordinates(line).T
-        return list(zip(*to_globe.transform(xs, ys), strict=True))
-
-    return Polygon(ring(polygon.exterior), [ring(hole) for hole in polygon.interiors])
+def _on_globe(polygons: MultiPolygon, crs: str) -> MultiPolygon:
+    """The polygons in degrees."""
+    return shapely.transform(polygons, lambda xy: np.stack(to_lon_lat(crs, *xy.T), axis=1))
 
 
 def _on_map(area: Footprint, crs: str) -> Any:  # noqa: ANN401 - a shapely geometry
     """The area, which lies near the raster, in coordinates of its map."""
-    to_map = Transformer.from_crs("OGC:CRS84", crs, always_xy=True)
     moved = shapely.transform(
-        area.polygons.segmentize(0.02), lambda lonlat: np.stack(to_map.transform(*lonlat.T), axis=1)
+        area.polygons.segmentize(0.02), lambda lonlat: np.stack(from_lon_lat(crs, *lonlat.T), axis=1)
     )
     return shapely.union_all(shapely.make_valid(shapely.get_parts(moved)))
 
 
-def _overview(dataset: DatasetReader) -> tuple[tuple[int, int], Affine]:
+def overview(dataset: DatasetReader) -> tuple[tuple[int, int], Affine]:
     """Shape and transform of the sharpest overview that is small enough, as `processing.cog` makes them."""
     height, width, factor = dataset.height, dataset.width, 1
     while max(height, width) > OUTLINE_PX:
