@@ -58,7 +58,7 @@ export function NewOrder({ request, onRequest, map }) {
   if (!product) return html`<section class="sheet"><${Refusal} problem=${productProblem} /></section>`;
   const searchable = Boolean(linkOf(product, "opportunities"));
   return html`
-    <form class="sheet" aria-label="New order" onSubmit=${(event) => { event.preventDefault(); (searchable ? search : submit)(); }}>
+    <form class="sheet" aria-label="New order" novalidate onSubmit=${(event) => { event.preventDefault(); (searchable ? search : submit)(); }}>
       <${ProductField} products=${products} product=${product} onProduct=${(id) => change({ product: id })} />
       <${AreaField} area=${request.area} most=${product["overflight:limits"]?.max_area_km2} onArea=${(area) => change({ area })} map=${map} />
       <${SpanField} request=${request} most=${product["overflight:limits"]?.max_days} onSpan=${change} />
@@ -106,7 +106,7 @@ function SpanField({ request, most, onSpan }) {
         <label for="start">From</label>
         <input id="start" type="datetime-local" value=${request.start} required onChange=${(event) => onSpan({ start: event.target.value })} />
         <label for="end">To</label>
-        <input id="end" type="datetime-local" value=${request.end} min=${request.start} required onChange=${(event) => onSpan({ end: event.target.value })} />
+        <input id="end" type="datetime-local" value=${request.end} required onChange=${(event) => onSpan({ end: event.target.value })} />
       </div>
       <div class="tools">
         ${spans.map(([days, label]) => html`

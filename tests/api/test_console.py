@@ -299,8 +299,9 @@ def test_a_polygon_is_drawn_corrected_and_given_up(console: Console) -> None:
     page.wait_for_function("before => document.querySelector('.area-summary').innerText !== before", arg=drawn)
 
     tool.click()
+    page.get_by_text("Esc ends it").wait_for()
     page.keyboard.press("Escape")
-    assert tool.get_attribute("aria-pressed") == "false"
+    page.get_by_role("button", name="Draw polygon", pressed=False).wait_for()
     page.get_by_role("button", name="Clear").click()
     page.get_by_text("Where should the picture be taken?").wait_for()
 
