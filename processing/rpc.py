@@ -170,7 +170,7 @@ def fit(*, row: ArrayLike, col: ArrayLike, lon: ArrayLike, lat: ArrayLike, heigh
 
     The equation ``row · den(ground) = num(ground)`` is linear in the coefficients; weighting by the last denominator
     turns its residual into pixels (Tao and Hu, PE&RS 67(12), 2001). The 39 unknowns of a smooth sensor are nearly
-    dependent: a ridge holds them down, raised by steps until no denominator comes near zero anywhere in the domain.
+    dependent: a ridge holds the denominators near 1, raised by steps until none comes near zero anywhere in the domain.
 
     Parameters
     ----------
@@ -206,8 +206,11 @@ def fit(*, row: ArrayLike, col: ArrayLike, lon: ArrayLike, lat: ArrayLike, heigh
     return FittedRpc(rpc=rpc, rms_px=float(np.sqrt(np.mean(miss**2))), max_px=float(miss.max()))
 
 
-# Tried in this order, relative to the largest singular value (about the root of the number of points).
-_RIDGES = (1e-11, 1e-9, 1e-7, 1e-5, 1e-3)
+_RIDGES = (1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1e-1)
+"""On the denominator, tried in this order; relative to the root of the number of points."""
+
+_LEAST_RIDGE = 1e-11
+"""On the numerator: enough that it is determined."""
 
 _STABLE_DENOMINATOR = 0.2
 """Denominators are 1 in the middle and change by some per cent for a real sensor; one near zero is a pole close by."""
@@ -231,7 +234,7 @@ def _fit_ratio(terms: Floats, target: Floats) -> tuple[Floats, Floats]:
 
 def _solve_ratio(terms: Floats, target: Floats, weight: Floats, ridge: float) -> tuple[Floats, Floats]:
     design = np.hstack([terms, -target[:, None] * terms[:, 1:]]) * weight[:, None]
-    hold = np.eye(39) * ridge * np.sqrt(len(target))
+    hold = np.diag([_LEAST_RIDGE] * 20 + [ridge] * 19) * np.sqrt(len(target))
     solution = np.linalg.lstsq(np.vstack([design, hold]), np.concatenate([target * weight, np.zeros(39)]), rcond=None)[
         0
     ]
