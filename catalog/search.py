@@ -70,8 +70,10 @@ class Search:
 
 def _rectangle(box: BBox) -> BaseGeometry:
     """The box as a polygon, or as the line or the point that one without width or height is."""
-    corners = shapely.MultiPoint([(box.west, box.south), (box.east, box.north)])
-    return corners.envelope
+    if box.west < box.east and box.south < box.north:
+        return shapely.box(*box.as_tuple())
+    corners = [(box.west, box.south), (box.east, box.north)]
+    return shapely.Point(corners[0]) if corners[0] == corners[1] else shapely.LineString(corners)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,8 +110,7 @@ class SqliteCatalog:
         else:
             statement = "SELECT body FROM items JOIN documents USING (seq) WHERE collection = ? AND id = ?"
             names = (collection, item)
-        if not all(name.isprintable() for name in names):
-            raise _not_found(collection, item)
+        _refuse_unprintable(collection, item)
         row = self._database.connection().execute(statement, names).fetchone()
         if row is None:
             raise _not_found(collection, item)
@@ -119,6 +118,7 @@ class SqliteCatalog:
 
     def delete(self, collection: str, item: str | None = None) -> None:
         """Remove an Item, or a Collection with all its Items; see `catalog.search.Catalog.delete`."""
+        _refuse_unprintable(collection, item)
         with self._database.writing() as connection:
             if item is None:
                 gone = connection.execute("DELETE FROM collections WHERE id = ?", (collection,))
@@ -183,6 +183,12 @@ def _not_found(collection: str, item: str | None) -> NotFoundError:
     return NotFoundError(f"item: there is no {item!r:.200} in collection {collection!r:.200}")
 
 
+def _refuse_unprintable(collection: str, item: str | None) -> None:
+    """No document has such an id; some of them are not even text to SQLite."""
+    if not (collection.isprintable() and (item is None or item.isprintable())):
+        raise _not_found(collection, item)
+
+
 def _put_collection(connection: sqlite3.Connection, collection: CollectionDocument) -> None:
     connection.execute(
         "INSERT INTO collections VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
@@ -230,7 +236,7 @@ def _find(
     """The items of a page, and one more where there is one, in the direction of reading."""
     wanted = search.limit + 1
     if place is None:
-        with closing(_candidates(connection, search, (), position)) as rows:
+        with closing(_candidates(connection, search, None, position)) as rows:
             return list(islice(rows, wanted))
     place = antimeridian.with_seams(place)
     shapely.prepare(place)
@@ -253,11 +259,11 @@ def _touching(connection: sqlite3.Connection, seqs: list[int], place: BaseGeomet
 
 
 def _candidates(
-    connection: sqlite3.Connection, search: Search, boxes: tuple[Box, ...], position: Position | None
+    connection: sqlite3.Connection, search: Search, boxes: tuple[Box, ...] | None, position: Position | None
 ) -> Generator[_Row, None, None]:
     """Items that meet every condition but perhaps the exact outline, in the direction of reading."""
     few: list[_Condition] = []
-    keys = _keys(connection, search.datetime, boxes) if boxes and search.ids is None else None
+    keys = _keys(connection, search.datetime, boxes) if boxes is not None and search.ids is None else None
     if search.ids is not None:
         few.append(("id IN (SELECT value FROM json_each(?))", (_array(search.ids),)))
     elif keys is not None:
@@ -270,7 +276,7 @@ def _candidates(
         yield from _select(connection, search, boxes, position, few, order="+rank {0}, +id {0}, +collection {0}")
         return
     conditions = _time_conditions(search.datetime) + _ranks(connection, search.datetime, position)
-    if boxes:
+    if boxes is not None:
         conditions.append(_any_of(_IN_BOX, [(e, w, e, w, n, s) for w, s, e, n in boxes]))
     if search.collections is None:
         conditions += _place_in_order(position)
@@ -305,7 +311,7 @@ _INSIDE_BOX = "west <= east AND west >= ? AND south >= ? AND east <= ? AND north
 def _select(
     connection: sqlite3.Connection,
     search: Search,
-    boxes: tuple[Box, ...],
+    boxes: tuple[Box, ...] | None,
     position: Position | None,
     conditions: list[_Condition],
     *,
@@ -313,8 +319,8 @@ def _select(
     order: str = "rank {0}, id {0}, collection {0}",
 ) -> Iterator[_Row]:
     """Rows of the items table; every value is bound, the rest of the text is this file's own."""
-    sure: _Condition = ("TRUE", ()) if not boxes else ("FALSE", ())
-    if boxes and search.bbox is not None:  # then the boxes are the place itself
+    sure: _Condition = ("TRUE", ()) if boxes is None else ("FALSE", ())
+    if boxes is not None and search.bbox is not None:  # then the boxes are the place itself
         sure = _any_of(_INSIDE_BOX, list(boxes))
     text = f"""SELECT seq, rank, id, collection, {sure[0]} FROM items {"" if index is None else f"INDEXED BY {index}"}
         WHERE {" AND ".join(condition for condition, _ in conditions) or "TRUE"}

@@ -5,7 +5,7 @@ A place, unlike a number of items to skip, stays right while items come and go.
 
 import hmac
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 
 from catalog.errors import InvalidSearchError
@@ -61,7 +61,7 @@ def read_token(token: str, search: Search, key: bytes) -> Position:
     if len(token) > _MAX_TOKEN:
         raise refusal
     try:
-        raw = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+        raw = b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except ValueError:
         raise refusal from None
     mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
