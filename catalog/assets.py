@@ -45,11 +45,14 @@ class AssetFolder:
         missing = NotFoundError(f"asset: there is no {key[:200]!r}; the items list what there is")
         if not _is_key(key):
             raise missing
-        root = self.root.resolve()
-        # A link inside the folder could lead out of it, so that no link at all is followed.
-        if (root / key).resolve() != root / key or not (root / key).is_file():
+        path = self.root.resolve()
+        for segment in key.split("/"):
+            path /= segment
+            if path.is_symlink():  # it could lead out of the folder
+                raise missing
+        if not path.is_file():
             raise missing
-        return root / key
+        return path
 
     @contextmanager
     def writing(self, key: str) -> Iterator[Path]:
