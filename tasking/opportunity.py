@@ -47,6 +47,9 @@ class Opportunity:
     gsd_m: float
     """Geometric mean of the ground sampling distances along and across the line of sight, sharpest band."""
 
+    swath_m: float
+    """Width of a strip over the area's centre: the sensor's swath, widened by the slant range over the height."""
+
     heading_deg: float
     """Direction in which the image runs over the area's centre, clockwise from north."""
 
@@ -134,6 +137,7 @@ def _describe(
     digest = hashlib.sha256(shapely.to_wkb(area.polygons)).hexdigest()[:8]
     for i, index in enumerate(which):
         satellite, moment = satellites[index], _utc(best[i], window)
+        swath_m = float(looks.range_ratio[i]) * satellite.sensor.swath_m
         plane = TrackPlane(lon=target.lon, lat=target.lat, heading_deg=float(looks.heading_deg[i]))
         yield Opportunity(
             id=f"{satellite.id}_{moment:%Y%m%dT%H%M%SZ}_{digest}",
@@ -145,11 +149,12 @@ def _describe(
             azimuth_deg=float(looks.azimuth_deg[i]),
             sun_azimuth_deg=float(sun_azimuth[i]),
             sun_elevation_deg=float(sun_elevation[i]),
-            gsd_m=float(looks.magnification[i]) * satellite.sensor.gsd_m,
+            gsd_m=float(looks.gsd_ratio[i]) * satellite.sensor.gsd_m,
+            swath_m=swath_m,
             heading_deg=plane.heading_deg,
             ground_speed_m_s=float(looks.ground_speed_m_s[i]),
             orbit_state="ascending" if looks.northward[i] else "descending",
-            footprint=_swath(area, plane, satellite.sensor.swath_m),
+            footprint=_swath(area, plane, swath_m),
         )
 
 
@@ -160,8 +165,11 @@ class _Looks:
     off_nadir_deg: Floats
     incidence_deg: Floats
     azimuth_deg: Floats
-    magnification: Floats
-    """Ground sampling distance over that at the nadir."""
+    range_ratio: Floats
+    """Slant range over the satellite's height: how much wider a pixel is across the line of sight."""
+
+    gsd_ratio: Floats
+    """Geometric mean of a pixel's growth along and across the line of sight; along it the slope of the ground adds."""
 
     heading_deg: Floats
     ground_speed_m_s: Floats
@@ -175,8 +183,7 @@ def _looks(target: Target, position_m: Floats, velocity_m_s: Floats) -> _Looks:
     sight = target.position_m - position_m
     east, north, _ = np.einsum("nij,nj->in", axes, sight)
     incidence = 90.0 - target.elevation_deg(position_m)
-    # Along the line of sight's plane a pixel lengthens by the slant range and the slope; across it by the range only.
-    stretch = np.linalg.norm(sight, axis=-1) / height
+    range_ratio = np.linalg.norm(sight, axis=-1) / height
     # The satellite turns about the Earth's centre, and the image with it.
     turn = np.cross(position_m, velocity_m_s) / np.sum(position_m**2, axis=-1)[:, None]
     run = np.cross(turn, target.position_m) @ target.axes.T
@@ -184,7 +191,8 @@ def _looks(target: Target, position_m: Floats, velocity_m_s: Floats) -> _Looks:
         off_nadir_deg=target.off_nadir_deg(position_m),
         incidence_deg=incidence,
         azimuth_deg=np.degrees(np.arctan2(east, north)) % 360,
-        magnification=stretch / np.sqrt(np.cos(np.radians(incidence))),
+        range_ratio=range_ratio,
+        gsd_ratio=range_ratio / np.sqrt(np.cos(np.radians(incidence))),
         heading_deg=np.degrees(np.arctan2(run[:, 0], run[:, 1])) % 360,
         ground_speed_m_s=np.hypot(run[:, 0], run[:, 1]),
         northward=np.sum(axes[:, 1] * velocity_m_s, axis=-1) > 0,

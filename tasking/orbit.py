@@ -150,22 +150,37 @@ def geodetic_to_ecef(lon: npt.ArrayLike, lat: npt.ArrayLike, height: npt.ArrayLi
 
 
 def ecef_to_geodetic(position_m: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """Longitude and latitude in degrees and height in metres on WGS 84 of Earth-fixed positions (..., 3).
+    """Longitude and latitude in degrees and height in metres on WGS 84 of Earth-fixed positions (..., 3)."""
+    position = np.asarray(position_m, dtype=np.float64)
+    x, y, z = np.moveaxis(position, -1, 0)
+    sin, cos = _latitude(position)
+    height = np.hypot(x, y) * cos + z * sin - EQUATOR_M * np.sqrt(1 - _E2 * sin**2)
+    return np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(sin, cos)), height
+
+
+def vertical(position_m: Floats) -> Floats:
+    """Unit vectors (..., 3) away from the geodetic nadir of Earth-fixed positions (..., 3): the ellipsoid's normals."""
+    sin, cos = _latitude(position_m)
+    ring = np.hypot(position_m[..., 0], position_m[..., 1])
+    across = np.divide(cos, ring, out=np.zeros_like(ring), where=ring > 0)
+    return np.stack([position_m[..., 0] * across, position_m[..., 1] * across, sin], axis=-1)
+
+
+def _latitude(position: Floats) -> tuple[Floats, Floats]:
+    """Sine and cosine of the geodetic latitude.
 
     Bowring's iteration on the parametric latitude (1985, Survey Review 28): three rounds end below a micrometre from
     1,000 km under the ground to any height above it.
     """
-    x, y, z = np.moveaxis(np.asarray(position_m, dtype=np.float64), -1, 0)
-    ring = np.hypot(x, y)
+    ring, z = np.hypot(position[..., 0], position[..., 1]), position[..., 2]
     sin, cos = z * EQUATOR_M, ring * _POLE_M
     for _ in range(3):
         length = np.hypot(sin, cos)
         up = z + _E2 / (1 - _E2) * _POLE_M * (sin / length) ** 3
         out = ring - _E2 * EQUATOR_M * (cos / length) ** 3
         sin, cos = (1 - FLATTENING) * up, out
-    phi = np.arctan2(up, out)
-    height = ring * np.cos(phi) + z * np.sin(phi) - EQUATOR_M * np.sqrt(1 - _E2 * np.sin(phi) ** 2)
-    return np.degrees(np.arctan2(y, x)), np.degrees(phi), height
+    length = np.hypot(up, out)
+    return up / length, out / length
 
 
 def enu_axes(lon: npt.ArrayLike, lat: npt.ArrayLike) -> Floats:
