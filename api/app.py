@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Match, Mount
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from api import problems
 from api.files import files_router
@@ -167,13 +168,21 @@ def _add_documentation(app: FastAPI) -> None:
 
 def _add_console(app: FastAPI) -> None:
     """The page at ``/``; where its third-party code is absent, it says so itself."""
-    app.mount("/", _ConsoleFiles(directory=CONSOLE, html=True), name="console")
+    app.router.routes.append(_LastResort("/", _ConsoleFiles(directory=CONSOLE, html=True), name="console"))
+
+
+class _LastResort(Mount):
+    """Matches what no route matches, not even with another method: that one is to answer 405."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return (Match.PARTIAL if match is Match.FULL else match), child
 
 
 class _ConsoleFiles(StaticFiles):
     """Static files that a browser asks about again each time: they change with the installed version."""
 
-    async def get_response(self, path: str, scope: Any) -> Response:  # noqa: ANN401 - starlette's own type
+    async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
         response.headers.setdefault("cache-control", "no-cache")
         return response

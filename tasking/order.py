@@ -161,7 +161,11 @@ def _check_filter(filter_: Mapping[str, Any]) -> None:
     if unknown:
         known = ", ".join(sorted(FILTER_PROPERTIES))
         raise InvalidOrderError(f"filter: unknown property {min(unknown)!r}; opportunities have {known}")
-    _check_syntax(json.dumps(filter_, sort_keys=True))
+    try:
+        text = json.dumps(filter_, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise InvalidOrderError(f"filter: no JSON ({_first_line(error)})") from None
+    _check_syntax(text)
 
 
 @lru_cache(maxsize=1024)

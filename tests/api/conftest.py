@@ -15,9 +15,8 @@ import uvicorn
 START_S = 60
 
 
-@pytest.fixture
-def serving():
-    """Start an application on a free port; gives a client of it. Many may run at once."""
+@contextlib.contextmanager
+def _starting():
     with contextlib.ExitStack() as stack:
 
         def start(app):
@@ -34,8 +33,22 @@ def serving():
             wait_for(lambda: server.started or not thread.is_alive())
             assert server.started
             port = listener.getsockname()[1]
-            return stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}"))
+            return stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30))
 
+        yield start
+
+
+@pytest.fixture
+def serving():
+    """Start an application on a free port; gives a client of it."""
+    with _starting() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def serving_all():
+    """Like `serving`, for all tests of a file."""
+    with _starting() as start:
         yield start
 
 
