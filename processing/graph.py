@@ -19,13 +19,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from dask import threaded
 from dask.base import tokenize
 from dask.callbacks import Callback
-from distributed import Client, as_completed
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
@@ -40,6 +39,9 @@ from processing.raster import open_raster
 from processing.rpc import Rpc
 from processing.tile import Compression
 from processing.vendors import find
+
+if TYPE_CHECKING:  # a thread pool does not need it, and it takes half a second to import
+    from distributed import Client
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -188,7 +190,7 @@ def orthorectify(
     crs: str | None = None,
     resolution_m: float | None = None,
     bounds: tuple[float, float, float, float] | None = None,
-    client: Client | None = None,
+    client: "Client | None" = None,
     threads: int | None = None,
     progress: Progress | None = None,
     **profile: Any,  # noqa: ANN401 - further fields of CogProfile
@@ -267,7 +269,9 @@ def _run_on_threads(threads: int | None, tasks: Tasks, progress: Progress | None
         return list(threaded.get(tasks, list(tasks), num_workers=threads or os.cpu_count() or 1))
 
 
-def _run_on_cluster(client: Client, tasks: Tasks, progress: Progress | None) -> list[EncodedSuperblock]:
+def _run_on_cluster(client: "Client", tasks: Tasks, progress: Progress | None) -> list[EncodedSuperblock]:
+    from distributed import as_completed
+
     futures = [client.submit(*task, key=key) for key, task in tasks.items()]
     try:
         blocks = []

@@ -1,6 +1,7 @@
 """`overflight ortho`: one raw scene onto the map."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -31,7 +32,7 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--resampling", type=click.Choice(["nearest", "bilinear", "cubic"]), default="bilinear", show_default=True
 )
-@click.option("--compress", type=click.Choice(["zstd", "deflate"]), default="zstd", show_default=True)
+@click.option("--compress", type=click.Choice(["zstd", "deflate", "none"]), default="zstd", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="[default: one for each processor]")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="OUT")
 def ortho(
@@ -44,7 +45,7 @@ def ortho(
     resolution: float | None,
     bounds: tuple[float, float, float, float] | None,
     resampling: str,
-    compress: str,
+    compress: Literal["zstd", "deflate", "none"],
     threads: int | None,
     output: Path,
 ) -> None:
@@ -60,4 +61,28 @@ def ortho(
     """
     if output.exists() and output.samefile(src):
         raise click.UsageError(f"{output} is the scene itself; name another output")
-    raise NotImplementedError
+    from pyproj import CRS
+
+    from api.commands.progress import ProgressBars
+    from processing.dem import Dem
+    from processing.graph import RawRaster, orthorectify
+    from processing.ground import choose_grid
+
+    heights = Dem.open(dem, vertical_datum=dem_datum, geoid=geoid)
+    raster = RawRaster.open(src)
+    image = raster.image()
+    grid = choose_grid(raster.rpc, (image.height, image.width), heights, crs=crs, resolution=resolution, bounds=bounds)
+    with ProgressBars() as bars:
+        orthorectify(
+            raster=raster,
+            dem=heights,
+            grid=grid,
+            destination=output,
+            resampling=resampling,
+            compress=compress,
+            threads=threads,
+            progress=bars,
+        )
+    unit = CRS.from_user_input(grid.crs).axis_info[0].unit_name
+    size = f"{grid.width} × {grid.height} pixels of {abs(grid.transform[0]):g} {unit}"
+    click.echo(f"{output}: {size} in {grid.crs}", err=True)

@@ -53,8 +53,7 @@ function MapPane({ onMap }) {
         <button type="button" title="Show the whole world" onClick=${() => map.current.showWorld()}>World</button>
         <button type="button" aria-pressed=${poles} title="Show the whole Earth up to the poles (plate carrée)" onClick=${() => map.current.showPoles(!poles)}>Poles</button>
       </div>
-      <p class="position" aria-hidden="true">${position && positionText(...position, 3)}</p>
-      <p class="credit">Outlines: Natural Earth</p>
+      <p class="map-notes">${position && html`<span aria-hidden="true">${positionText(...position, 3)}</span>`}<span>Outlines: Natural Earth</span></p>
     </div>`;
 }
 
