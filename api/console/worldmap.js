@@ -41,6 +41,8 @@ export class WorldMap {
       target,
       view: viewOf(PLANES.mercator, WORLD.center, worldZoom(target)),
       layers: [...Object.values(this.layers), this.pictures],
+      // By default a map that can have the focus is not moved without it; this one is not passed by in scrolling.
+      interactions: ol.interaction.defaults.defaults({ onFocusOnly: false }),
       controls: [new ol.control.Zoom({ zoomInTipLabel: "Zoom in", zoomOutTipLabel: "Zoom out" }), new ol.control.ScaleLine()],
     });
     this.#listen();

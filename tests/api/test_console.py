@@ -4,6 +4,7 @@ Each test ends by asking that no request left the page's origin and that the bro
 """
 
 import io
+import itertools
 import json
 import math
 import shutil
@@ -274,6 +275,25 @@ def test_areas_across_the_antimeridian_and_at_a_pole_can_be_ordered(console: Con
     page.get_by_role("button", name="Poles", pressed=True).wait_for()
     page.get_by_role("button", name="Find passes").click()
     page.get_by_text("No pass within these limits").wait_for()
+
+
+@pytest.mark.browser
+def test_the_map_is_moved_by_mouse_and_by_keyboard(console: Console) -> None:
+    console.open()
+    page = console.page
+    seen = [console.map_at_rest()]
+    drag(page, (444, 422), (344, 422))  # the first touch of the page: the map has no focus yet
+    seen.append(console.map_at_rest())
+    page.mouse.wheel(0, -400)
+    seen.append(console.map_at_rest())
+    page.locator(".map").focus()
+    page.keyboard.press("ArrowLeft")
+    seen.append(console.map_at_rest())
+    page.keyboard.press("+")
+    seen.append(console.map_at_rest())
+    page.get_by_role("button", name="World").click()
+    seen.append(console.map_at_rest())
+    assert all(changed_px(before, after) > 5000 for before, after in itertools.pairwise(seen))
 
 
 @pytest.mark.browser
