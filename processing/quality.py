@@ -12,7 +12,6 @@ from rasterio.features import geometry_mask, shapes
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 from rasterio.windows import Window
-from rasterio.windows import transform as window_transform
 from shapely.geometry import MultiPolygon, Polygon, shape
 
 from catalog.extent import Footprint
@@ -88,7 +87,7 @@ def cloud_cover_pct(cloud_mask: Path, area: Footprint | None = None) -> float | 
         for window in _windows(dataset):
             values = dataset.read(1, window=window)
             if inside is not None:
-                here = window_transform(window, dataset.transform)
+                here = _from(dataset.transform, row=window.row_off, col=window.col_off)
                 if not inside.intersects(_extent(here, *values.shape)):
                     continue
                 values = values[geometry_mask([inside], values.shape, here, invert=True)]
@@ -145,7 +144,7 @@ def overview(dataset: DatasetReader) -> tuple[tuple[int, int], Affine]:
     height, width, factor = dataset.height, dataset.width, 1
     while max(height, width) > OUTLINE_PX:
         height, width, factor = (height + 1) // 2, (width + 1) // 2, 2 * factor
-    return (height, width), dataset.transform * Affine.scale(factor)
+    return (height, width), _from(dataset.transform, scale=factor)
 
 
 def _windows(dataset: DatasetReader, size: int = 2048) -> Iterator[Window]:
@@ -154,5 +153,12 @@ def _windows(dataset: DatasetReader, size: int = 2048) -> Iterator[Window]:
             yield Window(col, row, min(size, dataset.width - col), min(size, dataset.height - row))
 
 
+def _from(transform: Affine, *, row: int = 0, col: int = 0, scale: int = 1) -> Affine:
+    """The transform of pixels so many times as large, counted from another pixel."""
+    a, b, c, d, e, f = transform[:6]
+    return Affine(a * scale, b * scale, a * col + b * row + c, d * scale, e * scale, d * col + e * row + f)
+
+
 def _extent(transform: Affine, height: int, width: int) -> Polygon:
-    return Polygon([transform * corner for corner in ((0, 0), (width, 0), (width, height), (0, height))])
+    corners = [_from(transform, row=row, col=col) for row, col in ((0, 0), (0, width), (height, width), (height, 0))]
+    return Polygon([(corner.c, corner.f) for corner in corners])

@@ -43,7 +43,7 @@ def write_thumbnail(raster: Path, *, bands: tuple[int, ...], footprint: Footprin
         valid: NDArray[np.bool_] = np.any(has_data(pixels, dataset.nodata), axis=0)
         crs = dataset.crs.to_wkt()
     grid = _grid(footprint, finest=max(size))
-    rows, cols = _sources(grid, crs, ~transform)
+    rows, cols = _sources(grid, crs, tuple(~transform)[:6])
     inside = (rows >= 0) & (rows < size[0]) & (cols >= 0) & (cols < size[1])
     rows, cols = np.where(inside, rows, 0), np.where(inside, cols, 0)
     shown = np.stack([_stretch(band, valid)[rows, cols] for band in pixels], axis=-1)
@@ -68,13 +68,16 @@ def _grid(footprint: Footprint, *, finest: int) -> Grid:
     return Grid(crs="EPSG:4326", transform=transform, height=height, width=width)
 
 
-def _sources(grid: Grid, crs: str, to_pixel: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # noqa: ANN401
+def _sources(grid: Grid, crs: str, to_pixel: tuple[float, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row and column of the overview's pixel under the centre of each pixel of the picture; -1 beyond the map."""
     a, _, west, _, e, north = grid.transform
     lons, lats = np.meshgrid(west + a * (np.arange(grid.width) + 0.5), north + e * (np.arange(grid.height) + 0.5))
-    xs, ys = from_lon_lat(crs, lons, lats)
-    cols, rows = to_pixel * (np.where(np.isfinite(xs), xs, -1e9), np.where(np.isfinite(ys), ys, -1e9))
-    return np.floor(rows).astype(np.int64), np.floor(cols).astype(np.int64)
+    x, y = from_lon_lat(crs, lons, lats)
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = np.where(known, x, 0.0), np.where(known, y, 0.0)
+    col_x, col_y, col_0, row_x, row_y, row_0 = to_pixel
+    rows, cols = (np.floor(row_x * x + row_y * y + row_0), np.floor(col_x * x + col_y * y + col_0))
+    return np.where(known, rows, -1).astype(np.int64), np.where(known, cols, -1).astype(np.int64)
 
 
 def _stretch(band: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
