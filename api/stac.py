@@ -3,7 +3,8 @@
 Only addresses change on the way: `BASE` becomes the public address of this installation.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -34,11 +35,6 @@ CONFORMANCE = (
 )
 
 DEFAULT_LIMIT = 10
-
-_BoxText = Annotated[str | None, Query(description="west,south,east,north; west > east crosses the antimeridian")]
-_TimeText = Annotated[str | None, Query(description="RFC 3339 moment or interval: 2026-01-01T00:00:00Z/..")]
-_Limit = Annotated[int, Query(description=f"most items of a page, 1 to {MAX_LIMIT}")]
-_Token = Annotated[str | None, Query(description="where the page starts, from a link of an earlier page")]
 
 
 class SearchBody(BaseModel):
@@ -102,24 +98,13 @@ def _add_collections(router: APIRouter, catalog: Catalog) -> None:
         return _send(request, catalog.get(collection), JSON)
 
     @router.get(
-        "/collections/{collection}/items",
-        summary="Items of a Collection, newest first",
-        response_class=Response,
-        dependencies=[Depends(_only("bbox", "datetime", "limit", "token"))],
+        "/collections/{collection}/items", summary="Items of a Collection, newest first", response_class=Response
     )
-    def items(
-        request: Request,
-        collection: str,
-        *,
-        bbox: _BoxText = None,
-        datetime: _TimeText = None,
-        limit: _Limit = DEFAULT_LIMIT,
-        token: _Token = None,
-    ) -> Response:
+    def items(request: Request, collection: str, query: Annotated[Search, Depends(_query)]) -> Response:
         catalog.get(collection)  # an unknown one is not found, where a search would find nothing in it
-        page = catalog.search(
-            Search(collections=(collection,), bbox=_box(bbox), datetime=_window(datetime), limit=limit, token=token)
-        )
+        # Clients such as pystac-client repeat the collection as a parameter.
+        wanted = query.collections is None or collection in query.collections
+        page = catalog.search(replace(query, collections=(collection,) if wanted else ()))
         parent = f"{ROOT}/collections/{quote(collection, safe='')}"
         links = [_link("collection", parent), _link("parent", parent)]
         return _feature_collection(request, page, links + _query_links(request, page, f"{parent}/items"))
@@ -130,34 +115,9 @@ def _add_collections(router: APIRouter, catalog: Catalog) -> None:
 
 
 def _add_search(router: APIRouter, catalog: Catalog) -> None:
-    @router.get(
-        "/search",
-        summary="Items that meet every condition, newest first",
-        response_class=Response,
-        dependencies=[Depends(_only("collections", "ids", "bbox", "intersects", "datetime", "limit", "token"))],
-    )
-    def search(
-        request: Request,
-        *,
-        collections: Annotated[str | None, Query(description="ids, separated by commas")] = None,
-        ids: Annotated[str | None, Query(description="ids, separated by commas")] = None,
-        bbox: _BoxText = None,
-        intersects: Annotated[str | None, Query(description="a GeoJSON geometry")] = None,
-        datetime: _TimeText = None,
-        limit: _Limit = DEFAULT_LIMIT,
-        token: _Token = None,
-    ) -> Response:
-        page = catalog.search(
-            Search(
-                collections=_names(collections),
-                ids=_names(ids),
-                bbox=_box(bbox),
-                intersects=_geometry(intersects),
-                datetime=_window(datetime),
-                limit=limit,
-                token=token or None,
-            )
-        )
+    @router.get("/search", summary="Items that meet every condition, newest first", response_class=Response)
+    def search(request: Request, query: Annotated[Search, Depends(_query)]) -> Response:
+        page = catalog.search(query)
         return _feature_collection(request, page, _query_links(request, page, f"{ROOT}/search"))
 
     @router.post("/search", summary="Items that meet every condition, newest first", response_class=Response)
@@ -200,18 +160,43 @@ def _landing(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def _only(*names: str) -> Callable[[Request], None]:
-    """Refuse what would be ignored: its sender would take the answer for something else (OGC 17-069r4, 7.4)."""
+_PARAMETERS = ("collections", "ids", "bbox", "intersects", "datetime", "limit", "token")
 
-    def check(request: Request) -> None:
-        given = [name for name, _ in request.query_params.multi_items()]
-        for name in given:
-            if name not in names:
-                raise InvalidSearchError(f"{name[:60]}: no such parameter here; known are {', '.join(names)}")
-            if given.count(name) > 1:
-                raise InvalidSearchError(f"{name}: given {given.count(name)} times; separate values by commas")
 
-    return check
+def _query(
+    request: Request,
+    *,
+    collections: Annotated[str | None, Query(description="ids, separated by commas")] = None,
+    ids: Annotated[str | None, Query(description="ids, separated by commas")] = None,
+    bbox: Annotated[
+        str | None, Query(description="west,south,east,north; west > east crosses the antimeridian")
+    ] = None,
+    intersects: Annotated[str | None, Query(description="a GeoJSON geometry of any type")] = None,
+    datetime: Annotated[str | None, Query(description="RFC 3339 moment or interval: 2026-01-01T00:00:00Z/..")] = None,
+    limit: Annotated[int, Query(description=f"most items of a page, 1 to {MAX_LIMIT}")] = DEFAULT_LIMIT,
+    token: Annotated[str | None, Query(description="where the page starts, from a link of an earlier page")] = None,
+) -> Search:
+    """Read what a query string asks for; an empty parameter asks for nothing."""
+    _refuse_ignored(request)
+    return Search(
+        collections=_names(collections),
+        ids=_names(ids),
+        bbox=_box(bbox),
+        intersects=_geometry(intersects),
+        datetime=TimeWindow.parse(datetime) if datetime else None,
+        limit=limit,
+        token=token or None,
+    )
+
+
+def _refuse_ignored(request: Request) -> None:
+    """A parameter without effect would make its sender take the answer for something else (OGC 17-069r4, 7.4)."""
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in _PARAMETERS:
+            raise InvalidSearchError(f"{name[:60]}: no such parameter here; known are {', '.join(_PARAMETERS)}")
+        if given.count(name) > 1:
+            raise InvalidSearchError(f"{name}: given {given.count(name)} times; separate values by commas")
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
@@ -225,10 +210,6 @@ def _box(text: str | None) -> BBox | None:
         return BBox.of([float(edge) for edge in text.split(",")])
     except ValueError:
         raise InvalidSearchError(f"bbox: {text!r:.80} is not four numbers; give west,south,east,north") from None
-
-
-def _window(text: str | None) -> TimeWindow | None:
-    return TimeWindow.parse(text) if text else None
 
 
 def _geometry(text: str | None) -> Mapping[str, Any] | None:

@@ -100,12 +100,20 @@ def parse_geometry(geometry: Mapping[str, Any], depth: int = 0) -> BaseGeometry:
     levels = _LEVELS.get(kind) if isinstance(kind, str) else None
     if levels is None:
         raise InvalidExtentError(f"geometry: type {kind!r:.60}; give a GeoJSON geometry ({', '.join(_LEVELS)})")
+    if _count(geometry.get("coordinates"), levels) > MAX_VERTICES:  # said before they are all looked at
+        raise InvalidExtentError(f"geometry: more than {MAX_VERTICES} vertices; simplify it")
     positions = _positions(geometry.get("coordinates"), levels)
     if levels >= 2 and "Polygon" in str(kind):
         _check_rings(positions if kind == "MultiPolygon" else [positions])
     if "LineString" in str(kind) and any(len(line) < 2 for line in (positions if levels == 2 else [positions])):
         raise InvalidExtentError("geometry: a line has fewer than two positions")
     return shape({"type": kind, "coordinates": positions})
+
+
+def _count(value: Any, levels: int) -> int:  # noqa: ANN401 - any JSON
+    if levels == 0 or not isinstance(value, list | tuple):
+        return 1
+    return len(value) if levels == 1 else sum(_count(part, levels - 1) for part in value)
 
 
 def _positions(value: Any, levels: int) -> Any:  # noqa: ANN401 - arrays as deep as the type has them
