@@ -152,13 +152,13 @@ class Camera:
 
     def at_height(self, row: ArrayLike, col: ArrayLike, height: ArrayLike) -> tuple[Floats, Floats]:
         """Longitude and latitude in degrees where the rays of pixels cross an ellipsoidal height."""
-        origin, direction = self.rays(*np.broadcast_arrays(row, col, height)[:2])
-        down = self.lines(np.zeros(()))[1]
-        reach = np.full(origin.shape[:-1], float(np.linalg.norm(down)) * 6e5)
+        rows, cols, heights = np.broadcast_arrays(*(np.asarray(part, float) for part in (row, col, height)))
+        origin, direction = self.rays(rows, cols)
+        reach = np.full(rows.shape, 6e5)
         for _ in range(12):
             lon, lat, above = ecef_to_geodetic(origin + reach[..., None] * direction)
             up = enu_axes(lon, lat)[..., 2, :]
-            reach = reach - (above - height) / np.sum(direction * up, axis=-1)
+            reach = reach - (above - heights) / np.sum(direction * up, axis=-1)
         lon, lat, _ = ecef_to_geodetic(origin + reach[..., None] * direction)
         return lon, lat
 
@@ -174,8 +174,7 @@ class Camera:
 
 
 def aim(path: Path, lon: float, lat: float, height: float) -> tuple[float, float]:
-    """When, in seconds after the path's middle, and with which roll in degrees a place comes into the middle of a
-    line."""
+    """Seconds after the path's middle, and the roll in degrees, that bring a place into the middle of a line."""
     point = geodetic_to_ecef(lon, lat, height)
     seconds = path.abeam(point)
     position, _, left, down = path.axes(seconds)

@@ -27,7 +27,7 @@ _SHARES = (2.2, 1.1, 1.0, 0.5, 0.27, 0.14, 0.07)
 _FAIR = 0.60
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _opacity(hits: Floats, toward: Floats, wind: Floats, out: Floats) -> None:
     """Follow the line from each hit to the layer; over these few kilometres the ground is taken as flat."""
     for i in range(len(hits)):
@@ -42,8 +42,8 @@ def _opacity(hits: Floats, toward: Floats, wind: Floats, out: Floats) -> None:
         for octave in range(7):
             if octave == 2 and density < -1.0:
                 break
-            length = _LENGTHS_M[octave]
-            density += _SHARES[octave] * noise(qx / length, qy / length, qz / length, 81 + octave)
+            scale = 1 / _LENGTHS_M[octave]
+            density += _SHARES[octave] * noise(qx * scale, qy * scale, qz * scale, 81 + octave)
         t = min(max(density / 0.22, 0.0), 1.0)
         out[i] = t * t * (3 - 2 * t)
 

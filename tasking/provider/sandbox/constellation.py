@@ -14,6 +14,9 @@ from sgp4.exporter import export_tle
 from tasking.product import Product
 from tasking.satellite import Agility, Band, ElementSet, Satellite, Sensor
 
+CONSTELLATION = "sandbox"
+LICENSE = "CC0-1.0"
+
 _EPOCH_DAYS_1949 = 27760.0
 """2026-01-01T00:00Z in days since 1949-12-31T00:00Z, as SGP4 counts."""
 
@@ -114,6 +117,6 @@ PRODUCTS = (
         max_off_nadir_deg=30.0,
         min_sun_elevation_deg=10.0,
         gsd_m=2.0,
-        license="CC0-1.0",
+        license=LICENSE,
     ),
 )

@@ -44,7 +44,7 @@ _LENGTHS_M = (170_000.0, 55_000.0, 11_000.0, 3_700.0, 1_100.0, 5_300.0, 2_500.0,
 _SHARES = (1.0, 0.6, 1.0, 0.30, 0.06, 0.60, 0.23, 0.09, 0.032, 0.011)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def terrain(nx: float, ny: float, nz: float) -> tuple[float, float, float, float, float]:
     """Height in metres above the ellipsoid at a unit normal, its tangent gradient, metres to the nearest river.
 
@@ -92,7 +92,7 @@ def terrain(nx: float, ny: float, nz: float) -> tuple[float, float, float, float
     return base + 480 * m + amplitude * valley * c, gx - up * nx, gy - up * ny, gz - up * nz, abs(r) / fall
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def geodetic(x: float, y: float, z: float) -> tuple[float, float, float, float]:
     """Ellipsoid normal and height of an ECEF point (Bowring 1976; one step is exact to 1e-9 m at these heights)."""
     p = sqrt(x * x + y * y) + 1e-12
@@ -106,7 +106,7 @@ def geodetic(x: float, y: float, z: float) -> tuple[float, float, float, float]:
     return cos_phi * x / p, cos_phi * y / p, sin_phi, height
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _surface(normals: Floats, hits: Floats) -> None:
     for i in range(len(normals)):
         nx, ny, nz = normals[i]
@@ -114,7 +114,7 @@ def _surface(normals: Floats, hits: Floats) -> None:
         hits[i] = nx, ny, nz, height, gx, gy, gz, river
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _meet(origins: Floats, ahead: Floats, across: Floats, tangents: Floats, hits: Floats) -> int:
     """Follow each ray ``origin + k (ahead + tangent · across)`` to the ground, by Newton's method in k.
 

@@ -6,7 +6,7 @@ the seed of many districts, highways run along their borders. Over all this grow
 meadows, rock and snow; rivers come from the terrain. Every edge is some 2 m soft, as optics leave it.
 """
 
-from math import cos, floor, sin, sqrt
+from math import floor, sin, sqrt
 
 import numpy as np
 from numba import njit
@@ -54,14 +54,14 @@ _HAZE = np.array([0.040, 0.026, 0.015, 0.006])
 """Reflectance that the air adds."""
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _soft(edge_m: float, width_m: float) -> float:
     """0 to 1 as a signed distance goes from outside (negative) to inside an edge of this softness."""
     t = min(max(edge_m / width_m + 0.5, 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _over(
     colour: tuple[float, float, float, float], what: int, light: float, cover: float
 ) -> tuple[float, float, float, float]:
@@ -76,7 +76,7 @@ def _over(
     )
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _district(qx: float, qy: float, qz: float) -> tuple[float, float, float, int]:
     """Place in the frame of the nearest seed in metres, distance from its district's border, bits of its own."""
     fx, fy, fz = qx / _DISTRICT_M, qy / _DISTRICT_M, qz / _DISTRICT_M
@@ -84,7 +84,12 @@ def _district(qx: float, qy: float, qz: float) -> tuple[float, float, float, int
     first, second, own = 1e9, 1e9, 0
     ax, ay, az, bx, by, bz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for cell in range(27):
-        x, y, z = i + cell % 3 - 1, j + cell // 3 % 3 - 1, k + cell // 9 - 1
+        # The middle cell comes first; one whose nearest corner lies beyond the second seed is not asked.
+        near = (cell + 13) % 27
+        x, y, z = i + near % 3 - 1, j + near // 3 % 3 - 1, k + near // 9 - 1
+        away = max(x - fx, fx - x - 1, 0.0) ** 2 + max(y - fy, fy - y - 1, 0.0) ** 2 + max(z - fz, fz - z - 1, 0.0) ** 2
+        if away >= second:
+            continue
         bits = hashed(x, y, z, 5)
         sx, sy, sz = x + fraction(bits, 0), y + fraction(bits, 1), z + fraction(bits, 2)
         d = (sx - fx) ** 2 + (sy - fy) ** 2 + (sz - fz) ** 2
@@ -104,11 +109,12 @@ def _district(qx: float, qy: float, qz: float) -> tuple[float, float, float, int
     wx, wy, wz = uy * tz - uz * ty, uz * tx - ux * tz, ux * ty - uy * tx
     px, py, pz = qx - ax * _DISTRICT_M, qy - ay * _DISTRICT_M, qz - az * _DISTRICT_M
     a, b = px * tx + py * ty + pz * tz, px * wx + py * wy + pz * wz
-    turn = 6.2831853 * fraction(own, 1)
-    return cos(turn) * a + sin(turn) * b, cos(turn) * b - sin(turn) * a, border_m, own
+    cos, sin = fraction(own, 1) - 0.5, fraction(own, 0) + 0.01  # any direction will do
+    scale = 1 / sqrt(cos * cos + sin * sin)
+    return scale * (cos * a + sin * b), scale * (cos * b - sin * a), border_m, own
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _fields(u: float, v: float, own: int, patch: float, grain: float) -> tuple[float, float, float, float]:
     """Colour of farmland at a place of a district."""
     wide, high = 420 + 300 * fraction(own, 0), 320 + 200 * fraction(own, 2)
@@ -155,7 +161,7 @@ def _fields(u: float, v: float, own: int, patch: float, grain: float) -> tuple[f
     return colour
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _town(u: float, v: float, own: int, grain: float) -> tuple[float, float, float, float]:
     """Colour of streets, houses and gardens at a place of a district."""
     wide, high = 112.0, 72.0
@@ -187,7 +193,7 @@ def _town(u: float, v: float, own: int, grain: float) -> tuple[float, float, flo
     return _over(colour, _ASPHALT, 1.0 + 0.1 * grain, _soft(3.6 - street_m, 2.0))
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _colour(  # noqa: PLR0917 - numba
     qx: float, qy: float, qz: float, height: float, slope: float, river_m: float
 ) -> tuple[float, float, float, float]:
@@ -195,7 +201,8 @@ def _colour(  # noqa: PLR0917 - numba
     wx, wy, wz, broad, patch, grain = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     lakes = 0.0
     for octave in range(8):
-        n = noise(qx / _LENGTHS_M[octave], qy / _LENGTHS_M[octave], qz / _LENGTHS_M[octave], 51 + octave)
+        scale = 1 / _LENGTHS_M[octave]
+        n = noise(qx * scale, qy * scale, qz * scale, 51 + octave)
         if octave == 0:
             wx = n
         elif octave == 1:
@@ -207,20 +214,21 @@ def _colour(  # noqa: PLR0917 - numba
             patch = n if octave == 4 else (0.7 * patch + n if octave == 5 else patch)
         else:
             grain += _SHARES[octave] * n
-    u, v, border_m, own = _district(qx + 160 * wx, qy + 160 * wy, qz + 160 * wz)
     cold = qz / SPHERE_M
-    trees = 2050 * (1 - cold * cold) ** 0.7 + 500 * broad  # where they end, in metres of height
+    warm = sqrt(max(1 - cold * cold, 0.0))
+    trees = 2050 * warm * sqrt(warm) + 500 * broad  # where they end, in metres of height
     farms = _soft(trees - 250 - height, 80.0) * _soft(0.34 - slope + 0.2 * broad, 0.08)
     colour = _over((0.0, 0.0, 0.0, 0.0), _MEADOW, 0.9 + 0.6 * patch + 0.35 * grain, 1.0)
     colour = _over(colour, _TUNDRA, 1.0 + 1.1 * patch + 0.5 * grain, _soft(height - trees + 60, 200.0))
-    if farms > 0:
-        field = _fields(u, v, own, patch, grain)
-        colour = _mix(colour, field, farms)
     wood = _soft(broad + 0.75 * slope - 0.20 + 0.10 * grain, 0.05) * _soft(trees - height, 90.0)
+    u, v, border_m, own = 0.0, 0.0, 1e9, 0
+    if farms > 0:
+        u, v, border_m, own = _district(qx + 160 * wx, qy + 160 * wy, qz + 160 * wz)
+        if wood < 1:
+            colour = _mix(colour, _fields(u, v, own, patch, grain), farms)
     colour = _over(colour, _FOREST, 1.0 + 0.5 * patch + 1.5 * grain, wood)
-    radius = 260 + 650 * fraction(own, 0)
-    town_m = radius + 500 * broad - sqrt(u * u + v * v)
-    if fraction(own, 2) < 0.5 and farms > 0 and town_m > -10:
+    town_m = 260 + 650 * fraction(own, 0) + 500 * broad - sqrt(u * u + v * v)
+    if farms > 0 and fraction(own, 2) < 0.5 and town_m > -3:
         colour = _mix(colour, _town(u, v, own, grain), farms * _soft(town_m, 6.0))
     bare = max(_soft(slope - 0.66 + 0.3 * patch, 0.25), _soft(height - trees - 380 + 450 * patch, 300.0))
     colour = _over(colour, _ROCK, 1.0 + 0.35 * patch + 0.5 * grain, bare)
@@ -243,7 +251,7 @@ clods."""
 _SHARES = (0.0, 0.0, 0.0, 1.0, 0.4, 0.16, 0.45, 0.8)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _mix(
     below: tuple[float, float, float, float], above: tuple[float, float, float, float], cover: float
 ) -> tuple[float, float, float, float]:
@@ -255,7 +263,7 @@ def _mix(
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _paint(hits: Floats, sun: Floats, shade: Floats, out: Floats) -> None:
     lit = sun[0] != 0 or sun[1] != 0 or sun[2] != 0
     for i in range(len(hits)):

@@ -16,26 +16,26 @@ _X, _Y, _Z, _SEED = 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179, 0x3C6EF372FE94F82B, 
 _SCALE = 2.0 / 0x100000
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _mixed(h: int) -> int:
     """Spread the bits of an integer over 63 (after Steele & Vigna 2021, "Computationally easy multipliers")."""
     h = (h ^ ((h >> 31) & 0x1FFFFFFFF)) * 0x2545F4914F6CDD1D
     return (h ^ ((h >> 32) & 0xFFFFFFFF)) & 0x7FFFFFFFFFFFFFFF
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def hashed(x: int, y: int, z: int, seed: int) -> int:
     """63 pseudo-random bits of a lattice point."""
-    return _mixed(_mixed(x * _X + y * _Y + z * _Z + seed * _SEED))
+    return _mixed(x * _X + y * _Y + z * _Z + seed * _SEED)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def fraction(bits: int, which: int) -> float:
     """One of three independent numbers in [0, 1) from a hash: `which` is 0, 1 or 2."""
     return ((bits >> (20 * which)) & 0xFFFFF) * (1.0 / 0x100000)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _corner(place: int, dx: float, dy: float, dz: float) -> tuple[float, float, float, float]:
     """Share of a lattice point in the value at an offset from it, and its gradient."""
     bits = _mixed(place)
@@ -45,7 +45,7 @@ def _corner(place: int, dx: float, dy: float, dz: float) -> tuple[float, float, 
     return gx * dx + gy * dy + gz * dz, gx, gy, gz
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _edge(  # noqa: PLR0917 - numba
     place: int, x: float, y: float, z: float, u: float, du: float
 ) -> tuple[float, float, float, float]:
@@ -55,7 +55,7 @@ def _edge(  # noqa: PLR0917 - numba
     return a + u * (b - a), ax + u * (bx - ax) + du * (b - a), ay + u * (by - ay), az + u * (bz - az)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def noise_gradient(x: float, y: float, z: float, seed: int) -> tuple[float, float, float, float]:
     """Noise at a point of a unit lattice, about -0.7 to 0.7 with mean 0 and deviation 0.19, and its gradient."""
     i, j, k = floor(x), floor(y), floor(z)
@@ -73,7 +73,7 @@ def noise_gradient(x: float, y: float, z: float, seed: int) -> tuple[float, floa
     return n + w * (f - n), nx + w * (fx - nx), ny + w * (fy - ny), nz + w * (fz - nz) + dw * (f - n)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def noise(x: float, y: float, z: float, seed: int) -> float:
     """Value of `noise_gradient` alone; the compiler drops the rest."""
     return noise_gradient(x, y, z, seed)[0]
