@@ -45,6 +45,12 @@ def first_steps(order: Order) -> tuple[NewStep, ...]:
     return steps
 
 
+def ingest_step(folder: Path, collection: str, now: datetime) -> NewStep:
+    """The work on an accepted delivery that nobody ordered here; once for each delivery's id."""
+    payload = {"folder": str(folder), "collection": collection}
+    return NewStep(kind=StepKind.INGEST, key=f"ingest:{folder.name}", due=now, payload=payload)
+
+
 def open_area(dossier: Dossier) -> Footprint | None:
     """What of the ordered area is neither covered nor under way; None when that is no more than the tolerance."""
     left: Footprint | None = dossier.order.area

@@ -17,8 +17,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from processing.produce import Produced, produce
-
 from catalog.assets import AssetFolder
 from catalog.errors import NotFoundError
 from catalog.extent import Footprint, TimeWindow
@@ -26,14 +24,22 @@ from catalog.item import OrderReference
 from catalog.search import BASE, Catalog
 from processing.dem import Dem
 from processing.errors import DeliveryError, HeightsError, SensorModelError
+from processing.produce import Produced, produce
 from processing.scene import Scene, read_delivery
 from tasking import course
-from tasking.errors import ConflictError, InvalidOrderError, LeaseLostError, ProviderError, UnknownProductError
+from tasking.errors import (
+    ConflictError,
+    InvalidOrderError,
+    LeaseLostError,
+    ProviderError,
+    UnknownOrderError,
+    UnknownProductError,
+)
 from tasking.opportunity import Opportunity, find_opportunities
 from tasking.order import FINAL, Attempt, AttemptStatus
 from tasking.product import Product
 from tasking.provider import Delivered, Failed, Pending, Provider
-from tasking.provider.inbox import InboxProvider
+from tasking.provider.inbox import Accepted, InboxProvider, Rejected
 from tasking.schedule import plan
 from tasking.step import Dossier, Outcome, Step, StepKind
 from tasking.store import Store
@@ -51,6 +57,9 @@ IDLE_S = 0.25
 
 SCAN_EVERY = timedelta(seconds=2)
 """How often the inbox is looked into."""
+
+ORPHANS_AFTER = timedelta(days=1)
+"""Unfinished files that nobody has touched for so long were left by a worker that died."""
 
 LONGEST_WAIT = timedelta(hours=1)
 """A provider is asked again at least this often, whatever it says."""
@@ -87,6 +96,7 @@ class Worker:
         self._clock, self._lease, self._progress = clock, lease, progress
         self._owner = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._next_scan = datetime.min.replace(tzinfo=UTC)
+        self._taken_in: set[str] = set()
         self._handlers: Mapping[StepKind, Callable[[Step], None]] = {
             StepKind.PLAN: self._plan,
             StepKind.TASK: self._task,
@@ -98,6 +108,7 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; the step in hand is brought to its end."""
+        self._assets.sweep(ORPHANS_AFTER.total_seconds())
         while not stop.is_set():
             try:
                 worked = self.run_once()
@@ -362,11 +373,46 @@ class Worker:
     # ── deliveries that nobody ordered ──────────────────────────────────────────────────────────────────────────────
 
     def _scan_inbox(self) -> None:
-        raise NotImplementedError
+        """Take in what was dropped; what no order of this installation waits for is ingested as it is."""
+        now = self._clock()
+        if self._inbox is None or now < self._next_scan:
+            return
+        self._next_scan = now + SCAN_EVERY
+        try:
+            for found in self._inbox.scan():
+                if isinstance(found, Rejected):
+                    log.warning("a delivery was refused, it lies in %s: %s", found.folder, found.reason)
+            # All that was ever accepted: the process that accepted it may have ended before it recorded the step.
+            for delivery in self._inbox.accepted():
+                self._take_in(delivery, now)
+        except OSError:
+            log.exception("the inbox cannot be read; looking again later")
+
+    def _take_in(self, delivery: Accepted, now: datetime) -> None:
+        name = delivery.folder.name
+        if name in self._taken_in:
+            return
+        ordered = self._ordered(delivery)
+        if ordered is not None and ordered.order.status not in FINAL:
+            return  # its order's own step collects it
+        collection = next((p.collection for _, p in sorted(self._products.items()) if p.provider == "inbox"), None)
+        if collection is not None and not (ordered and any(one.delivery == name for one in ordered.attempts)):
+            self._store.add_step(course.ingest_step(delivery.folder, collection, now))
+        self._taken_in.add(name)
+
+    def _ordered(self, delivery: Accepted) -> Dossier | None:
+        order_id = delivery.order or (delivery.attempt or "").rpartition("-")[0]
+        try:
+            return self._store.dossier(order_id)
+        except UnknownOrderError:
+            return None
 
     def _ingest(self, step: Step) -> None:
         """Publish a delivery as it is."""
-        produced = self._make(step, read_delivery(Path(step.payload["folder"])), None, step.payload["collection"])
+        folder = Path(step.payload["folder"])
+        if not folder.is_dir() and self._inbox is not None:  # the data folder has moved since
+            folder = next((one.folder for one in self._inbox.accepted() if one.folder.name == folder.name), folder)
+        produced = self._make(step, read_delivery(folder), None, step.payload["collection"])
         self._catalog.put([produced.item.to_dict(include_self_link=False)])
         self._store.finish(step, now=self._clock())
 
