@@ -108,7 +108,7 @@ def choose_grid(
     lon, lat = outline(rpc, shape, dem)
     crs = crs or utm((lon.min() + lon.max()) / 2, (lat.min() + lat.max()) / 2)
     OutputGrid(crs=crs, transform=(1, 0, 0, 0, -1, 0), height=1, width=1)  # says so where the CRS is unknown
-    side = resolution or _own_resolution(rpc, shape, crs)
+    side = _own_resolution(rpc, shape, crs) if resolution is None else resolution
     if not (math.isfinite(side) and side > 0):
         raise OutputError(f"output grid: resolution {side}; give a number above zero in units of {crs}")
     if bounds is None:
@@ -122,6 +122,8 @@ def choose_grid(
         west, south = (math.floor(low / side) * side for low in (x.min() - x_pad, y.min() - y_pad))
         east, north = (math.ceil(high / side) * side for high in (x.max() + x_pad, y.max() + y_pad))
     else:
+        if not all(math.isfinite(edge) for edge in bounds):
+            raise OutputError(f"output grid: bounds {bounds}; give four numbers, xmin ymin xmax ymax in units of {crs}")
         west, south, east, north = bounds
     height, width = round((north - south) / side), round((east - west) / side)
     if not (0 < height <= MAX_PIXELS and 0 < width <= MAX_PIXELS):
