@@ -93,16 +93,19 @@ class Delivery:
         self.folder = folder
         (folder / "heights").mkdir(parents=True)
         rng = np.random.default_rng(0)
-        write_tif(folder / "ms.tif", rng.integers(1, 4000, (2, 64, 64)).astype("uint16"), compress="deflate")
+        self.pixels = rng.integers(1, 4000, (2, 64, 64)).astype("uint16")
+        write_tif(folder / "ms.tif", self.pixels, compress="deflate")
         write_tif(folder / "clouds.tif", rng.choice(np.array([0, 1, 255], "uint8"), (1, 64, 64)))
         write_rpc(folder / "ms_RPC.TXT")
-        with rasterio.open(
-            folder / "heights" / "dem.tif", "w", driver="GTiff", dtype="float32", count=1, height=50, width=50,
-            crs="EPSG:4326", transform=rasterio.Affine(0.001, 0, 5.175, 0, -0.001, 44.225),
-        ) as dataset:  # fmt: skip
-            dataset.write(np.full((1, 50, 50), 500, "float32"))
+        self.write_dem()
         self.manifest = json.loads(json.dumps(MANIFEST_OF_ALL))
         self.manifest["checksums"] = {name: f"sha256:{sha256(folder / name)}" for name in ("ms.tif", "clouds.tif")}
+
+    def write_dem(self, west=5.175):
+        """Half a kilometre high everywhere, 0.05° wide."""
+        path = self.folder / "heights" / "dem.tif"
+        transform = rasterio.Affine(0.001, 0, west, 0, -0.001, 44.225)
+        write_tif(path, np.full((1, 50, 50), 500, "float32"), crs="EPSG:4326", transform=transform)
 
     def write(self):
         (self.folder / MANIFEST).write_text(json.dumps(self.manifest))
