@@ -264,9 +264,9 @@ def resample(
                     value = found
                 if not np.isnan(low):
                     value = min(max(np.floor(value + 0.5), low), high)
-                if value == fill:
-                    value = _beside(fill, low, high)
                 result[band, i, j] = value
+                if float(result[band, i, j]) == fill:  # compared as stored: float32 rounds
+                    result[band, i, j] = _beside(fill, low, high)
 
 
 @njit(cache=True, nogil=True)
