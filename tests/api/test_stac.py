@@ -320,8 +320,8 @@ def test_bad_bodies(client, body):
     _is_refused(client.post("/stac/search", content=body, headers={"content-type": "application/json"}))
 
 
-def test_an_outline_of_a_million_vertices(client):
-    ring = [[number % 180, (number * 7) % 90] for number in range(1_000_000)]
+def test_an_outline_of_too_many_vertices(client):
+    ring = [[number % 180, (number * 7) % 90] for number in range(300_000)]
     body = orjson.dumps({"intersects": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}})
     _is_refused(client.post("/stac/search", content=body, headers={"content-type": "application/json"}))
 
