@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.transform import from_origin
+from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from catalog.extent import Footprint, TimeWindow, format_time
@@ -137,7 +137,7 @@ def _write_dem(camera: Camera, low: float, high: float, path: Path) -> None:
     lons = west + lon_step * (np.arange(width) + 0.5)
     lats = north - lat_step * (np.arange(height_px) + 0.5)
     heights = terrain_height(lons[None, :], lats[:, None]).astype(np.float32)
-    transform = from_origin(west, north, lon_step, lat_step)
+    transform = Affine(lon_step, 0.0, west, 0.0, -lat_step, north)
     profile = {"height": height_px, "width": width, "count": 1, "dtype": "float32", "crs": "EPSG:4326"}
     with rasterio.open(path, "w", **_TILED, **profile, transform=transform, predictor=3, nodata=-9999.0) as file:
         file.write(heights, 1)

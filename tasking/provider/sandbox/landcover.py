@@ -230,8 +230,11 @@ def _colour(  # noqa: PLR0917 - numba
     town_m = 260 + 650 * fraction(own, 0) + 500 * broad - sqrt(u * u + v * v)
     if farms > 0 and fraction(own, 2) < 0.5 and town_m > -3:
         colour = _mix(colour, _town(u, v, own, grain), farms * _soft(town_m, 6.0))
-    bare = max(_soft(slope - 0.66 + 0.3 * patch, 0.25), _soft(height - trees - 380 + 450 * patch, 300.0))
-    colour = _over(colour, _ROCK, 1.0 + 0.35 * patch + 0.5 * grain, bare)
+    bare = max(
+        _soft(slope - 0.66 + 0.2 * patch + 0.2 * grain, 0.25),
+        _soft(height - trees - 380 + 300 * patch + 200 * grain, 300.0),
+    )
+    colour = _over(colour, _ROCK, 1.0 + 0.25 * patch + 0.8 * grain, bare)
     snow = _soft(height - trees - 620 + 320 * patch + 60 * grain - 500 * slope, 140.0) * _soft(0.85 - slope, 0.2)
     colour = _over(colour, _SNOW, 1.0 + 0.12 * patch + 0.06 * grain, snow)
     reach = 9 + 30 * max(broad + 0.25, 0.0) + 380 * max(lakes - 0.22, 0.0) * _soft(0.2 - slope, 0.2)
