@@ -33,20 +33,21 @@ export function SceneCard({ scene, onShow }) {
   ].filter(([, value]) => value);
   return html`
     <article class="scene" aria-label="Scene ${scene.id}">
+      <h3>${breakable(scene.id)}</h3>
       ${scene.thumbnail && html`<img src=${scene.thumbnail} alt="Thumbnail of scene ${scene.id}" />`}
-      <div>
-        <h3>${scene.id}</h3>
-        <dl class="facts">${facts.map(([term, value]) => html`<dt>${term}</dt><dd>${value}</dd>`)}</dl>
-      </div>
-      <footer>
-        <button type="button" onClick=${onShow}>Show on map</button>
-        ${scene.files.map((file) => html`<a href=${file.href} download>${file.title ?? file.key}${size(file["file:size"])}</a>`)}
-        <a href=${scene.href}>STAC item</a>
-      </footer>
+      <dl class="facts">${facts.map(([term, value]) => html`<dt>${term}</dt><dd>${value}</dd>`)}</dl>
+      <ul class="files" aria-label="Files">
+        ${scene.files.map((file) => html`<li><a href=${file.href} download>${file.title ?? file.key}</a> <span>${size(file["file:size"])}</span></li>`)}
+        <li><a href=${scene.href}>STAC item</a> <span>JSON</span></li>
+      </ul>
+      <button type="button" onClick=${onShow}>Show on map</button>
     </article>`;
 }
 
+/** Long names may break after an underscore. */
+const breakable = (name) => name.split(/(?<=_)/).flatMap((part) => [part, html`<wbr />`]);
+
 function size(bytes) {
   if (!bytes) return "";
-  return ` (${bytes < 1e6 ? "< 1 MB" : `${(bytes / 1e6).toLocaleString("en", { maximumSignificantDigits: 2 })} MB`})`;
+  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toLocaleString("en", { maximumSignificantDigits: 2 })} MB`;
 }

@@ -200,9 +200,10 @@ def test_an_operator_follows_an_order_from_the_map_to_the_scene(console: Console
     assert "sandbox-" in page.get_by_role("list", name="History, newest first").inner_text()
     assert_scene_lies_where_its_item_says(console)
 
-    for link in page.locator(".scene footer a").all():
+    for link in page.locator(".scene .files a").all():
         href = link.evaluate("link => link.href")
-        assert httpx.head(href).status_code == 200, href
+        with httpx.stream("GET", href) as answer:
+            assert answer.status_code == 200, href
     page.get_by_role("link", name="All orders").click()
     page.locator(".order-row", has_text="Completed").first.wait_for()
 
