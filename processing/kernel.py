@@ -19,6 +19,9 @@ NEAREST, BILINEAR, CUBIC = 0, 1, 2
 TOLERANCE_PX = 1e-8
 """`locate` ends when the model is met this closely; float64 leaves some 1e-11 px."""
 
+EDGE = 1e-9
+"""Cells by which a place may lie outside the outermost centres: what rounding makes of a place right on them."""
+
 MAX_STEPS = 30
 """Newton needs four to six steps inside the model's domain."""
 
@@ -95,8 +98,10 @@ def _ground_point(model: Floats, row: float, col: float, height: float) -> tuple
 @njit(cache=True, nogil=True)
 def bilinear(values: Floats, row: float, col: float) -> float:
     """The value between four cells; NaN outside their centres. A cell without weight is not asked."""
-    if not (0.0 <= row <= values.shape[0] - 1.0 and 0.0 <= col <= values.shape[1] - 1.0):
+    last_row, last_col = values.shape[0] - 1.0, values.shape[1] - 1.0
+    if not (-EDGE <= row <= last_row + EDGE and -EDGE <= col <= last_col + EDGE):
         return np.nan
+    row, col = min(max(row, 0.0), last_row), min(max(col, 0.0), last_col)
     i, j = int(row), int(col)
     down, right = row - i, col - j
     top = values[i, j] if right == 0.0 else values[i, j] * (1.0 - right) + values[i, j + 1] * right

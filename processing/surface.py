@@ -96,7 +96,7 @@ class Surface:
         return to_lon_lat(self.crs, *self._map(row, col))
 
     def cells(self, row: Floats, col: Floats) -> HeightGrid:
-        """The smallest window of cells that holds the finite ones of these positions, cut to the raster.
+        """The window of cells that holds the finite ones of these positions, cut to the raster.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class Surface:
         if top >= bottom or left >= right:
             return _nothing()
         if self.turn:
-            right = min(right, left + self.turn + 1)
+            right = min(right, left + self.turn + 3)
         try:
             with open_raster(self.path) as dataset:
                 values = self._read(dataset, top, bottom, left, right)
@@ -154,8 +154,11 @@ def _parts(crs: CRS) -> tuple[CRS, str | None]:
 
 
 def _span(values: Floats, size: int | None) -> tuple[int, int]:
-    """First whole number at or below the values, and one past the last at or above them, cut to the raster."""
-    first, end = math.floor(values.min()), math.ceil(values.max()) + 1
+    """First cell and one past the last that hold the values and one cell around them, cut to the raster.
+
+    The cell around them keeps values that rounding moves away from edges of the window that are none of the raster.
+    """
+    first, end = math.floor(values.min()) - 1, math.ceil(values.max()) + 2
     return (first, end) if size is None else (max(first, 0), min(end, size))
 
 

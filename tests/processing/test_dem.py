@@ -148,8 +148,8 @@ def test_a_dem_over_the_antimeridian(tmp_path):
     path = write_heights(tmp_path / "fiji.tif", cols * 10.0 + rows, west=179.0, north=-16.5, step=0.1)
     dem = Dem.open(path, vertical_datum="ellipsoid")
     assert np.allclose(dem.heights([179.95, -179.95, 180.05], -17.0), [95 + 5, 105 + 5, 105 + 5])
-    assert dem.window(179.9, -17.2, -179.9, -16.9).values.shape == (4, 3)
-    assert dem.window(179.9, -17.2, 180.1, -16.9).values.shape == (4, 3)
+    assert dem.window(179.9, -17.2, -179.9, -16.9).values.shape == (6, 5)
+    assert dem.window(179.9, -17.2, 180.1, -16.9).values.shape == (6, 5)
 
 
 def test_lowest_and_highest_over_many_strips(dem, monkeypatch):
