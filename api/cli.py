@@ -1,5 +1,6 @@
 """The command line. What a command needs is imported inside it, so that ``--help`` answers at once."""
 
+import logging
 import os
 import signal
 import sys
@@ -106,9 +107,10 @@ def ingest(delivery: str, data: Path | None) -> None:
     settings = settings_of(data=data)
     from api.ingest import ingest as run
 
+    logging.getLogger("overflight").addHandler(logging.NullHandler())  # what matters is told at the end, in one line
+
     with _installation(settings) as installation, ProgressBars() as bars:
-        collection, item = run(installation, delivery, progress=bars)
-    click.echo(f"in the catalog as collections/{collection}/items/{item}", err=True)
+        item = run(installation, delivery, progress=bars)
     click.echo(item)
 
 

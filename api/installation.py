@@ -11,9 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tasking.provider.inbox import InboxProvider
-from tasking.provider.sandbox.provider import SandboxProvider
-
 from api.settings import Settings
 from catalog.assets import AssetFolder
 from catalog.errors import NotFoundError
@@ -24,7 +21,9 @@ from processing.dem import Dem
 from tasking.errors import UnknownProductError
 from tasking.product import Product
 from tasking.provider import Provider
+from tasking.provider.inbox import InboxProvider
 from tasking.provider.sandbox.constellation import PRODUCTS, SATELLITES
+from tasking.provider.sandbox.provider import SandboxProvider
 from tasking.store import Store
 from tasking.worker import Progress, Worker
 
@@ -143,6 +142,7 @@ class Installation:
             if self._client is None or self._client.status == "closed":
                 from distributed import Client, LocalCluster
 
+                logging.getLogger("distributed").setLevel(logging.ERROR)  # importing it has set it to INFO
                 if address is not None:
                     self._client = Client(address, set_as_default=False)  # type: ignore[no-untyped-call]
                 else:
@@ -155,8 +155,10 @@ class Installation:
                     self._client = Client(cluster, set_as_default=False)  # type: ignore[no-untyped-call]
             return self._client
 
-    def worker(self, *, progress: Progress | None = None) -> Worker:
+    def worker(self, *, progress: Progress | None = None, brief: bool = False) -> Worker:
         """A worker on this installation; many may run, here and in other processes.
+
+        A brief one has one scene to make: it starts no LocalCluster for it, whose start takes longer than that.
 
         Raises
         ------
@@ -170,7 +172,7 @@ class Installation:
             providers=self.providers,
             products=self.products,
             dem=self.dem(),
-            client=self.client,
+            client=(lambda: None) if brief and self.settings.dask_scheduler is None else self.client,
             inbox=self.inbox,
             progress=progress,
         )

@@ -275,7 +275,7 @@ def _run_on_cluster(client: "Client", tasks: Tasks, progress: Progress | None) -
     futures = [client.submit(*task, key=key) for key, task in tasks.items()]
     try:
         blocks = []
-        for _, block in as_completed(futures, with_results=True):  # type: ignore[no-untyped-call]
+        for _, block in as_completed(futures, loop=client.loop, with_results=True):  # type: ignore[no-untyped-call]
             blocks.append(block)
             if progress:
                 progress("orthorectify", len(blocks), len(tasks))
