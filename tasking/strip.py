@@ -28,6 +28,9 @@ _WGS84 = Geod(ellps="WGS84")
 _EDGE_M = 2_000.0
 """Longest edge of a strip's outline, so that straight in lon, lat is straight on the ground to a metre."""
 
+_POLAR_EDGE_M = 250.0
+"""The same beyond 85 degrees. At the very pole an edge that should run over it may pass 125 m beside it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackPlane:
@@ -81,7 +84,8 @@ class TrackPlane:
     def rectangle(self, along: tuple[float, float], across: tuple[float, float]) -> Footprint:
         """The part of the ground between two distances along the track and two across it."""
         outline = Polygon([(along[i], across[j]) for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))])
-        corners = shapely.get_coordinates(shapely.segmentize(outline, _EDGE_M))
+        edge_m = _POLAR_EDGE_M if abs(self.lat) > 85 else _EDGE_M
+        corners = shapely.get_coordinates(shapely.segmentize(outline, edge_m))
         return Footprint.of(Polygon(np.stack(self.locate(*corners.T), axis=1)))
 
 
