@@ -32,6 +32,10 @@ REPLAN_AFTER = timedelta(hours=1)
 DELIVERY_GRACE = timedelta(days=3)
 """How long after the window's end a delivery is waited for: what was acquired in time may arrive later."""
 
+SAME_CLOUDS = timedelta(minutes=30)
+"""After a pass, before another one is worth a try: the pass itself is over (15 min from horizon to horizon at 800 km)
+and the clouds have moved."""
+
 STALE_DELIVERY_WAIT = timedelta(minutes=1)
 """A provider that still offers a delivery which was judged already is asked again after this."""
 
@@ -79,7 +83,8 @@ def search_window(dossier: Dossier, now: datetime) -> TimeWindow | None:
     The sandbox's fast clock brings tomorrow's pass today: without the second rule a cloudy pass would be flown again.
     """
     ends = (attempt.window.end for attempt in dossier.attempts if attempt.satellite_id and _is_over(attempt))
-    start = max([now, dossier.order.window.start or now, *(end for end in ends if end is not None)])
+    after = [end + SAME_CLOUDS for end in ends if end is not None]
+    start = max([now, dossier.order.window.start or now, *after])
     end = dossier.order.window.end
     return None if end is not None and end <= start else TimeWindow(start=start, end=end)
 
