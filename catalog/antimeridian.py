@@ -25,6 +25,9 @@ def unwrap(drawn: BaseGeometry) -> BaseGeometry:
     An edge longer than 180° of longitude runs the short way round; one of 360° is meant as it is drawn.
     A ring that goes once around a pole is closed along its first meridian at that pole.
     """
+    west, _, east, _ = drawn.bounds
+    if east - west <= 180:
+        return drawn  # as nearly every shape; no edge of it can be longer
     match drawn.geom_type:
         case "Polygon":
             return _unwrap_polygon(drawn)

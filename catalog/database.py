@@ -84,7 +84,7 @@ class _Connection:
         self.process = os.getpid()
         self.sqlite = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         # Documents of some 4 kB fill pages of 16 kB better than those of 4 kB; settled when the file is made.
-        self.sqlite.execute("PRAGMA page_size = 16384")
+        self.sqlite.execute("PRAGMA page_size = 32768")
         _use_write_ahead_log(self.sqlite)
         for setting in _SETTINGS:
             self.sqlite.execute(f"PRAGMA {setting}")

@@ -10,6 +10,7 @@ the order itself. It looks at their outlines only until the page is full, and re
 """
 
 import heapq
+import math
 import secrets
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -35,8 +36,8 @@ from catalog.token import Position, read_token, write_token
 VERSION = 1
 """Of the file's schema, kept in its `user_version`."""
 
-CROWD = 4096
-"""Candidates out of the R*Tree beyond which it is quicker to walk along the order and look at each box."""
+WALK_SPEED = 6.0
+"""Items that a walk along the order looks at in the time that one candidate out of the R*Tree takes (measured)."""
 
 _DAY_US = 86_400e6
 """The R*Tree holds 32-bit floats, rounded outwards; in days they tell minutes apart."""
@@ -263,7 +264,7 @@ def _candidates(
 ) -> Generator[_Row, None, None]:
     """Items that meet every condition but perhaps the exact outline, in the direction of reading."""
     few: list[_Condition] = []
-    keys = _keys(connection, search.datetime, boxes) if boxes is not None and search.ids is None else None
+    keys = _keys(connection, search, boxes) if boxes is not None and search.ids is None else None
     if search.ids is not None:
         few.append(("id IN (SELECT value FROM json_each(?))", (_array(search.ids),)))
     elif keys is not None:
@@ -382,8 +383,9 @@ def _ranks(connection: sqlite3.Connection, window: TimeWindow | None, position: 
     return conditions
 
 
-def _keys(connection: sqlite3.Connection, window: TimeWindow | None, boxes: tuple[Box, ...]) -> list[int] | None:
-    """Items whose box touches one of the boxes, out of the R*Tree; None when they are a crowd."""
+def _keys(connection: sqlite3.Connection, search: Search, boxes: tuple[Box, ...]) -> list[int] | None:
+    """Items whose box touches one of the boxes, out of the R*Tree; None when a walk is quicker than so many."""
+    window = search.datetime
     time: list[_Condition] = []
     if window is not None and window.end is not None:
         time.append(("since <= ?", (microseconds(window.end) / _DAY_US,)))
@@ -391,13 +393,16 @@ def _keys(connection: sqlite3.Connection, window: TimeWindow | None, boxes: tupl
         time.append(("until >= ?", (microseconds(window.start) / _DAY_US,)))
     text = " AND ".join(["west <= ? AND east >= ? AND south <= ? AND north >= ?", *(piece for piece, _ in time)])
     more = [value for _, values in time for value in values]
-    found: set[int] = set()
+    # To fill a page, a walk looks at limit · total / n items where n of them touch the boxes; the R*Tree lists all n.
+    (total,) = connection.execute("SELECT coalesce(max(seq), 0) FROM items").fetchone()
+    crowd = int(math.sqrt(search.limit * total / WALK_SPEED))
+    found: list[int] = []
     for west, south, east, north in boxes:
         rows = connection.execute(
             f"SELECT key / 2 FROM places WHERE {text} LIMIT ?",  # noqa: S608 - every value is bound
-            (east, west, north, south, *more, CROWD + 1),
+            (east, west, north, south, *more, crowd + 1),
         )
-        found.update(seq for (seq,) in rows)
-        if len(found) > CROWD:
+        found += [seq for (seq,) in rows]
+        if len(found) > crowd:  # rows, not items: an item across the antimeridian may stand here twice
             return None
-    return sorted(found)
+    return sorted(set(found))

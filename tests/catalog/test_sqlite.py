@@ -19,7 +19,7 @@ import catalog.sqlite
 from catalog.errors import CatalogError, InvalidExtentError, InvalidItemError, InvalidSearchError, NotFoundError
 from catalog.extent import BBox, TimeWindow
 from catalog.search import BASE, MAX_LIMIT, Search
-from catalog.sqlite import CROWD, SqliteCatalog
+from catalog.sqlite import SqliteCatalog
 from tests.catalog.documents import Drawn, box, collection, drawn, item, latitudes, longitudes, moments, seams, spans
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -225,7 +225,7 @@ windows = st.tuples(moments, st.integers(0, 30)).flatmap(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("crowd", [CROWD, 0], ids=["by the tree", "by a walk"])
+@pytest.mark.parametrize("walk_speed", [1e-12, 1e12, 1.0], ids=["by the tree", "by a walk", "by the shorter way"])
 @settings(max_examples=150, deadline=None)
 @given(
     world=worlds(),
@@ -237,7 +237,7 @@ windows = st.tuples(moments, st.integers(0, 30)).flatmap(
     limit=st.integers(1, 4),
 )
 def test_search_finds_what_brute_force_finds(  # noqa: PLR0917 - each one a condition
-    reused, crowd, world, place, window, collections, names, limit
+    reused, walk_speed, world, place, window, collections, names, limit
 ):
     oracle, documents = world
     refill(reused, documents)
@@ -251,7 +251,7 @@ def test_search_finds_what_brute_force_finds(  # noqa: PLR0917 - each one a cond
     )
     expected = oracle.find(collections=collections, names=names, place=place and place[0], window=window)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalog.sqlite, "CROWD", crowd)
+        patch.setattr(catalog.sqlite, "WALK_SPEED", walk_speed)
         assert walk(reused, search) == expected
 
 
