@@ -1,7 +1,7 @@
 """How far finished scenes lie from the ground, all over the globe, through the whole chain.
 
-Nothing is shared between the two sides: the picture comes through camera, fitted RPC, DEM and orthorectification, the truth
-from the ground alone.
+Nothing is shared between the two sides: the picture comes through camera, fitted RPC, DEM and orthorectification, the
+truth from the ground alone.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -60,7 +60,7 @@ class Acquisition:
                 f"{satellite.id}: sees the area at {abs(roll_deg):.1f}° off nadir at best in {window}; "
                 f"it turns to {satellite.agility.max_off_nadir_deg:g}°, so give a window with a nearer pass"
             )
-        camera = _whole_swath(satellite, path, seconds, roll_deg)
+        camera = _centred(_whole_swath(satellite, path, seconds, roll_deg), area)
         return cls(satellite=satellite, camera=_cut(camera, satellite, area), centre=centre)
 
     @property
@@ -157,15 +157,27 @@ def _whole_swath(satellite: Satellite, path: FlightPath, seconds: float, roll_de
     )
 
 
+def _centred(camera: Camera, area: Footprint) -> Camera:
+    """Turned so that the area lies in the middle of the line: its centroid, aimed at first, need not be its middle."""
+    _, col = _outline(camera, area)
+    aside = (col.min() + col.max()) / 2 - (camera.columns - 1) / 2
+    return replace(camera, roll_deg=camera.roll_deg - degrees(float(np.arctan(aside * camera.pixel_tan))))
+
+
+def _outline(camera: Camera, area: Footprint) -> tuple[Floats, Floats]:
+    """Rows and columns of the area's outline."""
+    step_deg = max(area.polygons.length / 3000, 1e-4)
+    rings = shapely.segmentize(shapely.get_rings(shapely.get_parts(area.polygons)), step_deg)
+    lon, lat = shapely.get_coordinates(rings).T
+    return camera.image(lon, lat, terrain_height(lon, lat))
+
+
 def _cut(camera: Camera, satellite: Satellite, area: Footprint) -> Camera:
     """The lines and columns that see the area and its margin.
 
     No ground hides other ground, so the picture of the area's outline is the outline of its picture.
     """
-    length_deg = area.polygons.length
-    outline = shapely.get_coordinates(area.polygons.segmentize(max(length_deg / 3000, 1e-4)))
-    lon, lat = outline.T
-    row, col = camera.image(lon, lat, terrain_height(lon, lat))
+    row, col = _outline(camera, area)
     ratio = satellite.sensor.multispectral_ratio
     margin = MARGIN_M / satellite.sensor.gsd_m
     left = max(floor((col.min() - margin) / ratio), 0) * ratio

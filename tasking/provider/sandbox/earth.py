@@ -30,7 +30,7 @@ _E2 = 0.0066943799901413165
 _B = _A * sqrt(1 - _E2)
 _EP2 = _E2 / (1 - _E2)
 _TOLERANCE_M = 1e-5
-_VALLEY2 = 0.20**2
+_VALLEY2 = 0.23**2
 """Half width of a valley, in units of the river noise, squared."""
 
 NX, NY, NZ, HEIGHT, SLOPE_X, SLOPE_Y, SLOPE_Z, RIVER = range(8)
@@ -41,7 +41,7 @@ the nearest river's middle line in metres (about)."""
 _LENGTHS_M = (170_000.0, 55_000.0, 11_000.0, 3_700.0, 1_100.0, 5_300.0, 2_500.0, 1_170.0, 550.0, 260.0)
 """Lattices of the octaves: two that place the mountains, three of the rivers, five of the ridges."""
 
-_SHARES = (1.0, 0.6, 1.0, 0.30, 0.06, 0.60, 0.23, 0.09, 0.032, 0.011)
+_SHARES = (1.0, 0.6, 1.0, 0.30, 0.06, 0.60, 0.21, 0.075, 0.026, 0.009)
 
 
 @njit(nogil=True, error_model="numpy")

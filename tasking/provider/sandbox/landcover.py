@@ -68,6 +68,7 @@ def _over(
     """A material of this brightness laid over a colour."""
     b, g, r, n = colour
     m = _MATERIALS[what]
+    light = max(light, 0.2)
     return (
         b + cover * (light * m[0] - b),
         g + cover * (light * m[1] - g),
@@ -219,7 +220,7 @@ def _colour(  # noqa: PLR0917 - numba
     trees = 2050 * warm * sqrt(warm) + 500 * broad  # where they end, in metres of height
     farms = _soft(trees - 250 - height, 80.0) * _soft(0.34 - slope + 0.2 * broad, 0.08)
     colour = _over((0.0, 0.0, 0.0, 0.0), _MEADOW, 0.9 + 0.6 * patch + 0.35 * grain, 1.0)
-    colour = _over(colour, _TUNDRA, 1.0 + 1.1 * patch + 0.5 * grain, _soft(height - trees + 60, 200.0))
+    colour = _over(colour, _TUNDRA, 1.0 + 0.5 * patch + 0.8 * grain, _soft(height - trees + 60, 200.0))
     wood = _soft(broad + 0.75 * slope - 0.20 + 0.10 * grain, 0.05) * _soft(trees - height, 90.0)
     u, v, border_m, own = 0.0, 0.0, 1e9, 0
     if farms > 0:
