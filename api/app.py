@@ -24,10 +24,17 @@ from api.limits import BodyLimits
 from api.settings import Settings
 from api.stac import stac_router
 from api.stapi import stapi_router
+from tasking.worker import Progress
 
 log = logging.getLogger("overflight.api")
 
 CONSOLE = Path(__file__).parent / "console"
+CONSOLE_POLICY = (
+    "default-src 'self'; img-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The page runs its own files only: nothing inline, nothing from elsewhere (Content Security Policy Level 3)."""
+
 VENDOR = CONSOLE / "vendor"
 """Third-party browser code, which `make console` fetches."""
 
@@ -51,8 +58,11 @@ NO_SWAGGER = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Over
 mimetypes.add_type("text/javascript", ".mjs")
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Build the application over the installation in ``settings.data``; the folder is made when it is absent."""
+def create_app(settings: Settings, *, progress: Progress | None = None) -> FastAPI:
+    """Build the application over the installation in ``settings.data``; the folder is made when it is absent.
+
+    ``progress`` is told what the embedded worker does.
+    """
     installation = Installation.open(settings)
     app = FastAPI(
         title="Overflight",
@@ -65,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.installation = installation
     app.state.worker_thread = None
+    app.state.progress = progress
     problems.install(app)
     app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes)
     app.include_router(stapi_router(installation))
@@ -83,7 +94,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     stop = threading.Event()
     if installation.settings.embedded_worker:
         app.state.worker_thread = threading.Thread(
-            target=installation.worker().run, args=(stop,), name="worker", daemon=True
+            target=installation.worker(progress=app.state.progress).run, args=(stop,), name="worker", daemon=True
         )
         app.state.worker_thread.start()
     try:
@@ -185,4 +196,5 @@ class _ConsoleFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
         response.headers.setdefault("cache-control", "no-cache")
+        response.headers["content-security-policy"] = CONSOLE_POLICY
         return response
