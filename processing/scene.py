@@ -19,7 +19,8 @@ from rasterio.io import DatasetReader
 from catalog.errors import CatalogError
 from catalog.extent import TimeWindow, parse_time
 from catalog.item import ITEM_ID, Band, Orbit, View
-from processing.errors import DeliveryError, SensorModelError
+from processing.dem import Dem
+from processing.errors import DeliveryError, HeightsError, SensorModelError
 from processing.manifest import MANIFEST, ROLES, read_manifest
 from processing.raster import check_whole, open_raster, sha256
 from processing.rpc import Rpc
@@ -189,9 +190,13 @@ def _read_dem(folder: Path, entry: Mapping[str, Any] | None) -> SceneDem | None:
         return None
     path = _inside(folder, entry["path"], "dem.path")
     geoid = _inside(folder, entry["geoid"], "dem.geoid") if entry.get("geoid") else None
-    check_whole(path)
-    if geoid:
-        check_whole(geoid)
+    for file in (path, geoid):
+        if file is not None:
+            check_whole(file)
+    try:
+        Dem.open(path, vertical_datum=entry["vertical_datum"], geoid=geoid)
+    except HeightsError as error:
+        raise DeliveryError(f"{MANIFEST}: dem: {error}") from None
     return SceneDem(path=path, vertical_datum=entry["vertical_datum"], geoid=geoid)
 
 
@@ -237,10 +242,12 @@ def _data_type(path: Path, dataset: DatasetReader) -> str:
 
 def _bands(path: Path, count: int, entry: Mapping[str, Any]) -> tuple[Band, ...]:
     said = tuple(Band(**band) for band in entry.get("bands", ()))
-    if not said and entry["role"] == "cloud-mask":
-        said = (Band(name="cloud"),)
+    if not said:
+        return tuple(Band(name=f"B{number}") for number in range(1, count + 1))
     if len(said) != count:
-        raise DeliveryError(f"{path.name}: it has {count} bands, the manifest describes {len(said)}; describe each")
+        raise DeliveryError(
+            f"{path.name}: it has {count} bands, the manifest describes {len(said)}; describe each or none"
+        )
     return said
 
 

@@ -53,14 +53,13 @@ def test_a_whole_delivery_is_read(delivery):
 def test_most_of_a_manifest_may_be_left_out(delivery):
     needed = ("overflight_delivery", "id", "acquired", "platform", "gsd_m", "rasters")
     delivery.manifest = {name: delivery.manifest[name] for name in needed}
-    delivery.manifest["rasters"] = [
-        {"role": "multispectral", "path": "ms.tif", "bands": [{"name": "a"}, {"name": "b"}]}
-    ]
+    delivery.manifest["rasters"] = [{"role": "multispectral", "path": "ms.tif"}]
     scene = read_delivery(delivery.write())
     assert scene.view == View()
     assert scene.orbit == Orbit()
     assert scene.dem is None
     assert scene.rasters[0].nodata is None
+    assert scene.rasters[0].bands == (Band(name="B1"), Band(name="B2"))
 
 
 def test_the_nodata_of_the_file_counts_where_the_manifest_is_silent(delivery):
@@ -137,7 +136,7 @@ PICTURE = ("rasters", 1)
         ([*PICTURE, "bands", 0, "common_name"], "ultraviolet", "'ultraviolet' is not one of"),
         ([*PICTURE, "bands", 0, "center_um"], -1, "center_um"),
         ([*PICTURE, "bands"], [{"name": "B1"}], "it has 2 bands, the manifest describes 1"),
-        ([*PICTURE, "bands"], KeyError, "it has 2 bands, the manifest describes 0"),
+        ([*PICTURE, "bands"], [{"name": f"B{k}"} for k in range(3)], "it has 2 bands, the manifest describes 3"),
         ([*PICTURE, "nodata"], -1, "no uint16 pixel can have the nodata value -1"),
         ([*PICTURE, "nodata"], 0.5, "no uint16 pixel can have the nodata value 0.5"),
         ([*PICTURE, "nodata"], 70000, "no uint16 pixel can have"),
@@ -155,6 +154,9 @@ PICTURE = ("rasters", 1)
         (["dem", "geoid"], "/etc/passwd", "leads out of the folder"),
         (["dem"], {"path": "heights/dem.tif"}, "dem"),
         (["dem", "path"], "ms_RPC.TXT", "no readable raster"),
+        (["dem", "path"], "ms.tif", "dem: ms.tif: no CRS"),
+        (["dem", "vertical_datum"], "EGM96", "dem: DEM: heights above EGM96 need the grid"),
+        (["dem", "geoid"], "heights/dem.tif", "dem: DEM: heights above the ellipsoid need no geoid"),
         (["checksums", "ms.tif"], "md5:00", "does not match"),
         (["checksums", "ms.tif"], "sha256:" + "0" * 64, "ms.tif: its checksum is sha256:"),
         (["checksums", "../ms.tif"], "sha256:" + "0" * 64, "leads out of the folder"),
