@@ -121,8 +121,8 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    settings = Settings(data=tmp_path_factory.mktemp("console"), dask_scheduler="threads", sandbox_rate=1e6)
-    running = Running.start(create_app(settings))
+    """Takes orders, and leaves them alone."""
+    running = Running.start(create_app(Settings(data=tmp_path_factory.mktemp("served"), embedded_worker=False)))
     yield running
     running.stop()
 
@@ -130,6 +130,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def console(chromium: Any, served: Running) -> Iterator[Console]:
     yield from watched(chromium, served.address)
+
+
+@pytest.fixture
+def working(chromium: Any, tmp_path: Path) -> Iterator[Console]:
+    """A page whose server carries the orders out, on a clock on which days are moments."""
+    running = Running.start(create_app(Settings(data=tmp_path, dask_scheduler="threads", sandbox_rate=1e6)))
+    try:
+        yield from watched(chromium, running.address)
+    finally:
+        running.stop()
 
 
 def watched(chromium: Any, address: str, **context: Any) -> Iterator[Console]:
@@ -162,8 +172,8 @@ def test_the_lock_is_exact_and_names_no_address() -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_an_operator_follows_an_order_from_the_map_to_the_scene(console: Console) -> None:
-    page = console.page
+def test_an_operator_follows_an_order_from_the_map_to_the_scene(working: Console) -> None:
+    console, page = working, working.page
     console.open()
     # Draw a box: zoom in by keyboard first, so that it is no continent.
     console.type_area(BOX)
@@ -256,7 +266,6 @@ def mercator(lat: float) -> float:
 
 
 @pytest.mark.browser
-@pytest.mark.slow
 def test_areas_across_the_antimeridian_and_at_a_pole_can_be_ordered(console: Console) -> None:
     console.open()
     page = console.page
@@ -279,6 +288,7 @@ def test_areas_across_the_antimeridian_and_at_a_pole_can_be_ordered(console: Con
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_the_map_is_moved_by_mouse_and_by_keyboard(console: Console) -> None:
     console.open()
     page = console.page
@@ -386,6 +396,13 @@ def test_refusals_are_told_in_the_servers_words_and_lose_nothing(console: Consol
     console.open("#order/unknown")
     page.get_by_role("alert").wait_for()
     assert "unknown" in page.get_by_role("alert").inner_text()
+
+
+def test_the_page_may_run_nothing_but_its_own_files(served: Running) -> None:
+    for path in ("/", "/app.js"):
+        policy = httpx.get(served.address + path).headers["content-security-policy"]
+        assert policy.startswith("default-src 'self'; ")
+        assert "unsafe" not in policy
 
 
 @pytest.mark.browser
