@@ -161,7 +161,7 @@ def _centred(camera: Camera, area: Footprint) -> Camera:
     """Turned so that the area lies in the middle of the line: its centroid, aimed at first, need not be its middle."""
     _, col = _outline(camera, area)
     aside = (col.min() + col.max()) / 2 - (camera.columns - 1) / 2
-    return replace(camera, roll_deg=camera.roll_deg - degrees(float(np.arctan(aside * camera.pixel_tan))))
+    return replace(camera, roll_deg=camera.roll_deg + degrees(float(np.arctan(aside * camera.pixel_tan))))
 
 
 def _outline(camera: Camera, area: Footprint) -> tuple[Floats, Floats]:
