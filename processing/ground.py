@@ -4,9 +4,11 @@ import math
 from typing import Final
 
 import numpy as np
+import shapely
+from shapely import Polygon
 
 from processing.dem import Dem
-from processing.errors import OutputError
+from processing.errors import HeightsError, OutputError
 from processing.grid import OutputGrid
 from processing.ortho import Image, Reach
 from processing.projection import Floats, from_lon_lat, is_geographic, near
@@ -47,10 +49,10 @@ def relief(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> tuple[float, float]:
 
 
 def outline(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> tuple[Floats, Floats]:
-    """Longitude and latitude, without a jump at ±180°, of the places where rays of the image's edge meet the terrain.
+    """Longitude and latitude, without a jump at ±180°, of the terrain that the image's edge shows, once around.
 
-    Each ray goes down from the highest terrain to the lowest in steps; a change of sign of its height above the terrain
-    is a meeting, and all of them count, the hidden ones too.
+    Each ray goes down in steps from above the highest terrain; where its height above the terrain first changes its
+    sign, it meets it.
 
     Raises
     ------
@@ -67,14 +69,15 @@ def outline(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> tuple[Floats, Floats]
         lon = near(lon, rpc.lon_off)
         cell = dem.position(lon, lat, middle=rpc.lon_off)
         above = levels - dem.cells(*cell).at(*cell)
-        before, after = above[:, :-1], above[:, 1:]
-        crossing = (before >= 0) & (after < 0) | (before < 0) & (after >= 0)
+        crossing = (above[:, :-1] >= 0) & (above[:, 1:] < 0)
         for ray in np.flatnonzero(~crossing.any(axis=1)):
             raise dem.unknown(float(lon[ray, levels.size // 2]), float(lat[ray, levels.size // 2]))
-        share = (before / np.where(crossing, before - after, 1.0))[crossing]
-        met.append(np.stack([part[:, :-1][crossing] + share * np.diff(part)[crossing] for part in (lon, lat)]))
+        rays, step = np.arange(len(row)), crossing.argmax(axis=1)
+        before, after = above[rays, step], above[rays, step + 1]
+        height = levels[step] + (levels[step + 1] - levels[step]) * before / (before - after)
+        met.append(np.stack(rpc.locate(row[:, 0], col[:, 0], height)))
     lon, lat = np.concatenate(met, axis=1)
-    return lon, lat
+    return near(lon, rpc.lon_off), lat
 
 
 def choose_grid(
@@ -95,8 +98,9 @@ def choose_grid(
     resolution
         Side of a pixel in units of the CRS; the image's own ground distance, to two digits, where None is given.
     bounds
-        Lowest x, lowest y, highest x, highest y. Kept as they are but for the last pixel, which is whole; without them
-        the grid holds all ground that the image shows, its edges at multiples of the resolution.
+        Lowest x, lowest y, highest x, highest y. Kept as they are but for the last pixel, which is whole; heights are
+        then needed inside them only. Without them the grid holds all ground that the image shows, its edges at
+        multiples of the resolution.
 
     Raises
     ------
@@ -105,26 +109,16 @@ def choose_grid(
     OutputError
         The CRS is unknown or does not reach the scene; the grid would have no pixels or too many.
     """
-    lon, lat = outline(rpc, shape, dem)
+    lon, lat = rpc.locate(*_edge(shape), rpc.height_off) if bounds else outline(rpc, shape, dem)
+    lon = near(lon, rpc.lon_off)
     crs = crs or utm((lon.min() + lon.max()) / 2, (lat.min() + lat.max()) / 2)
     OutputGrid(crs=crs, transform=(1, 0, 0, 0, -1, 0), height=1, width=1)  # says so where the CRS is unknown
     side = _own_resolution(rpc, shape, crs) if resolution is None else resolution
     if not (math.isfinite(side) and side > 0):
         raise OutputError(f"output grid: resolution {side}; give a number above zero in units of {crs}")
-    if bounds is None:
-        x, y = from_lon_lat(crs, lon, lat)
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise OutputError(
-                f"output grid: {crs} has no place for lon {lon[0]:.4f}, lat {lat[0]:.4f}; give another CRS"
-            )
-        # Between two rays the edge may stand out a little: one pixel and a thousandth of the whole.
-        x_pad, y_pad = side + 1e-3 * np.ptp(x), side + 1e-3 * np.ptp(y)
-        west, south = (math.floor(low / side) * side for low in (x.min() - x_pad, y.min() - y_pad))
-        east, north = (math.ceil(high / side) * side for high in (x.max() + x_pad, y.max() + y_pad))
-    else:
-        if not all(math.isfinite(edge) for edge in bounds):
-            raise OutputError(f"output grid: bounds {bounds}; give four numbers, xmin ymin xmax ymax in units of {crs}")
-        west, south, east, north = bounds
+    west, south, east, north = bounds or _bounds(crs, lon, lat, side)
+    if not all(math.isfinite(edge) for edge in (west, south, east, north)):
+        raise OutputError(f"output grid: bounds {bounds}; give four numbers, xmin ymin xmax ymax in units of {crs}")
     height, width = round((north - south) / side), round((east - west) / side)
     if not (0 < height <= MAX_PIXELS and 0 < width <= MAX_PIXELS):
         raise OutputError(
@@ -159,7 +153,36 @@ def reach(image: Image, grid: OutputGrid, dem: Dem) -> Reach:
             f"output grid: bounds {grid.bounds} in {grid.crs} lie outside the image, which shows about lon "
             f"{lon.min():.4f} to {lon.max():.4f}, lat {lat.min():.4f} to {lat.max():.4f}"
         )
-    return Reach(top=top, bottom=bottom, left=left, right=right, low_m=low, high_m=high)
+    return Reach(
+        top=top,
+        bottom=bottom,
+        left=left,
+        right=right,
+        low_m=low,
+        high_m=high,
+        outline=_shown(image.rpc, shape, dem),
+    )
+
+
+def _bounds(crs: str, lon: Floats, lat: Floats, side: float) -> tuple[float, float, float, float]:
+    """Lowest x, lowest y, highest x, highest y of an outline, at multiples of a pixel's side."""
+    x, y = from_lon_lat(crs, lon, lat)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise OutputError(f"output grid: {crs} has no place for lon {lon[0]:.4f}, lat {lat[0]:.4f}; give another CRS")
+    # Between two rays the edge may stand out a little: one pixel and a thousandth of the whole.
+    x_pad, y_pad = side + 1e-3 * np.ptp(x), side + 1e-3 * np.ptp(y)
+    west, south = (math.floor(low / side) * side for low in (x.min() - x_pad, y.min() - y_pad))
+    east, north = (math.ceil(high / side) * side for high in (x.max() + x_pad, y.max() + y_pad))
+    return west, south, east, north
+
+
+def _shown(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> Polygon | None:
+    """The outline and a little around it; None where the DEM does not cover all of it."""
+    try:
+        lon, lat = outline(rpc, shape, dem)
+    except HeightsError:
+        return None
+    return shapely.make_valid(Polygon(np.stack([lon, lat], axis=1))).buffer(2e-3 * np.ptp(lat))
 
 
 def utm(lon: float, lat: float) -> str:

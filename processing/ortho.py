@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
+from shapely import Polygon
 
 from processing import kernel
 from processing.grid import OutputGrid
-from processing.lattice import PATCH, Terrain, make_lattice
-from processing.projection import Floats
+from processing.lattice import PATCH, Lattice, Terrain, make_lattice
+from processing.projection import Floats, near
 from processing.rpc import Rpc
 
 Pixels = NDArray[Any]
@@ -25,6 +27,12 @@ MAX_SOURCE_VALUES: Final = 2**27
 
 METHODS: Final = {"nearest": kernel.NEAREST, "bilinear": kernel.BILINEAR, "cubic": kernel.CUBIC}
 """Ways of resampling, by name."""
+
+Part = tuple[int, int, int, int]
+"""First row, last row + 1, first column, last column + 1."""
+
+Place = tuple[float, float]
+"""Longitude and latitude."""
 
 ReadImage = Callable[[int, int, int, int], Pixels]
 """Pixels (bands, rows, columns) of the image: from row to row, from column to column, the ends not included."""
@@ -68,6 +76,9 @@ class Reach:
 
     high_m: float
     """Highest terrain."""
+
+    outline: Polygon | None
+    """The ground that the image shows, longitude near the model's middle; None where the DEM does not cover it all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,12 +176,32 @@ def positions(block: Block, *, grid: OutputGrid, image: Image, terrain: Terrain,
             row,
             col,
         )
-        if blind:
-            raise terrain.unknown(lon, lat)
+        if blind and (
+            missing := _missing(one, part, row, block, grid=grid, image=image, reach=reach, first=(lon, lat))
+        ):
+            raise terrain.unknown(*missing)
     return row, col
 
 
-def _patches(block: Block, reach: Reach) -> Iterator[tuple[int, int, tuple[int, int, int, int]]]:
+def _missing(
+    one: Lattice, part: Part, row: Floats, block: Block, *, grid: OutputGrid, image: Image, reach: Reach, first: Place
+) -> Place | None:
+    """A place without height that the image shows, if there is one among the pixels of a patch that have no position.
+
+    Those that the model alone could not rule out may still lie outside the outline: ground beside the scene, where the
+    DEM may end.
+    """
+    if reach.outline is None:
+        return first
+    top, left = one.row - block.row, one.col - block.col
+    unknown = np.argwhere(np.isnan(row[top + part[0] : top + part[1], left + part[2] : left + part[3]]))
+    lon, lat = grid.lon_lat(*(unknown.T + np.array([[one.row + part[0]], [one.col + part[2]]])).astype(np.float64))
+    lon = near(lon, image.rpc.lon_off)
+    shown = np.flatnonzero(shapely.contains_xy(reach.outline, lon, lat))
+    return (float(lon[shown[0]]), float(lat[shown[0]])) if shown.size else None
+
+
+def _patches(block: Block, reach: Reach) -> Iterator[tuple[int, int, Part]]:
     """First row and column of each patch of a block within reach, and the part of it that both share, in its pixels."""
     top, bottom = max(block.row, reach.top), min(block.row + block.height, reach.bottom)
     left, right = max(block.col, reach.left), min(block.col + block.width, reach.right)
@@ -183,9 +214,7 @@ def _patches(block: Block, reach: Reach) -> Iterator[tuple[int, int, tuple[int, 
             yield row, col, (*rows, *cols)
 
 
-def _parts(
-    row: Floats, col: Floats, image: Image, part: tuple[int, int, int, int]
-) -> Iterator[tuple[int, int, int, int]]:
+def _parts(row: Floats, col: Floats, image: Image, part: Part) -> Iterator[Part]:
     """The part, or its quarters where it sees too much of the image at once; none where it sees nothing."""
     top, bottom, left, right = kernel.image_window(row, col, part, (image.height, image.width))
     values = (bottom - top) * (right - left) * image.bands

@@ -213,6 +213,25 @@ def test_a_dem_that_does_not_cover_the_scene(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"scene.tif", "scene_RPC.TXT", "dem.tif"}
 
 
+def test_bounds_need_heights_inside_them_only(tmp_path):
+    raster, dem = write_scene(tmp_path, shape=(500, 400))
+    (tmp_path / "narrow").mkdir()
+    _, narrow = write_scene(tmp_path / "narrow", shape=(500, 400), dem_shape=(110, 8))
+    x, y = Transformer.from_crs("EPSG:4326", "EPSG:32631", always_xy=True).transform(5.3, 44.1)
+    made = [
+        orthorectify(
+            raster=raster,
+            dem=heights,
+            grid=None,
+            destination=tmp_path / f"{name}.tif",
+            resolution_m=1.0,
+            bounds=(x - 60, y - 60, x + 60, y + 60),
+        ).path.read_bytes()
+        for name, heights in (("narrow", narrow), ("wide", dem))
+    ]
+    assert made[0] == made[1]
+
+
 def test_a_dem_of_another_place(scene, tmp_path):
     raster, _ = scene
     path = write_heights(tmp_path / "far.tif", np.ones((9, 9)), west=100, north=10, step=0.1)

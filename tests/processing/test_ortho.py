@@ -13,7 +13,7 @@ from processing import ortho
 from processing.dem import Dem
 from processing.errors import HeightsError, OutputError
 from processing.grid import OutputGrid
-from processing.ground import choose_grid, reach
+from processing.ground import choose_grid, outline, reach
 from processing.lattice import TOLERANCE_PX, make_lattice
 from processing.ortho import Block, Image, orthorectify_block, positions
 from processing.rpc import Rpc, fit
@@ -229,6 +229,25 @@ def test_a_gap_in_the_heights_is_an_error_only_where_the_image_sees_it(site, tmp
     assert np.array_equal(site.make(site.whole, terrain=with_gap_at(2, 2)), expected)
     with pytest.raises(HeightsError, match=rf"{row}-{col}.tif: no height at lon 5.[23]\d+, lat 44.[01]"):
         site.make(site.whole, terrain=with_gap_at(row, col))
+
+
+def test_the_dem_may_end_beside_the_scene_but_not_inside(site, tmp_path):
+    # 770 m of relief at 18°: a ray moves by 250 m, 3 cells; a DEM that ends 2 cells beside what is seen will do.
+    lon, lat = outline(site.image.rpc, (400, 300), site.dem)
+    row, col = site.dem.position(lon, lat, middle=5.3)
+
+    def cut(margin):
+        left, right = int(col.min()) - margin, int(col.max()) + 1 + margin
+        cells = site.dem.cells(row, np.array([left, right])[[0] * (row.size - 1) + [1]])
+        window = cells.values[:, left - cells.col : right + 1 - cells.col]
+        x, y = site.dem.surface.lon_lat(np.array([cells.row, cells.row + 1.0]), np.array([left, left + 1.0]))
+        path = write_heights(tmp_path / f"{margin}.tif", window, west=x[0], north=y[0], step=x[1] - x[0])
+        return Dem.open(path, vertical_datum="ellipsoid")
+
+    expected = site.make(site.whole)
+    assert np.array_equal(site.make(site.whole, terrain=cut(2)), expected)
+    with pytest.raises(HeightsError, match=r"-2.tif: no height at"):
+        site.make(site.whole, terrain=cut(-2))
 
 
 def test_far_from_the_scene_nothing_comes_back(site):
