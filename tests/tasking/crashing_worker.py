@@ -1,15 +1,17 @@
 """Workers that die. Reads lines of JSON, forks a worker for each, and prints its process id and then its end.
 
-One process loads the libraries, which takes seconds; each worker is a process of its own with connections of its own.
-
     {"data": folder, "point": null}                      works until it is killed or everything is done
     {"data": folder, "point": "before finish of task"}   kills itself there
+
+The forking process first works through the folder named on its command line: to load libraries and compiled code takes
+seconds, which are spent once. Each worker is a process of its own with connections of its own.
 """
 
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,7 +102,11 @@ def work(data: Path, point: str | None) -> None:
             time.sleep(0.02)
 
 
-def main() -> None:
+def main(warm: Path) -> None:
+    # In a thread of its own: dask keeps a pool for each thread that asks, and a forked one has no threads in it.
+    warming = threading.Thread(target=work, args=(warm, None))
+    warming.start()
+    warming.join()
     for line in sys.stdin:
         task = json.loads(line)
         child = os.fork()
@@ -117,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

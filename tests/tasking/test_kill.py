@@ -42,11 +42,11 @@ SEED = 20260301
 class Workers:
     """A process that forks workers one after the other."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, warm: Path) -> None:
         self.data = data
         root = Path(__file__).resolve().parents[2]
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("crashing_worker.py"))],
+            [sys.executable, str(Path(__file__).with_name("crashing_worker.py")), str(warm)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -69,14 +69,15 @@ class Workers:
         self.process.stdout.close()
 
 
-@pytest.fixture
-def data(tmp_path, migrated) -> Path:
-    (tmp_path / "tasking.db").write_bytes(migrated.read_bytes())
-    catalog = SqliteCatalog(tmp_path / "catalog.db")
+def prepare(folder: Path, migrated: Path) -> Path:
+    """A fresh installation."""
+    folder.mkdir()
+    (folder / "tasking.db").write_bytes(migrated.read_bytes())
+    catalog = SqliteCatalog(folder / "catalog.db")
     made = to_collection(PRODUCT.collection, PRODUCT.title, PRODUCT.description, PRODUCT.license)
     catalog.put([made.to_dict(include_self_link=False)])
     catalog.close()
-    return tmp_path
+    return folder
 
 
 def submit(data: Path, count: int) -> list[str]:
@@ -143,9 +144,11 @@ def check_files(data: Path, items: list[dict]) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_loses_nothing_and_publishes_nothing_twice(data):
+def test_a_worker_that_is_killed_loses_nothing_and_publishes_nothing_twice(tmp_path, migrated):
+    data, warm = prepare(tmp_path / "data", migrated), prepare(tmp_path / "warm", migrated)
     ids = submit(data, 5)
-    workers, luck = Workers(data), random.Random(SEED)
+    submit(warm, 1)
+    workers, luck = Workers(data, warm), random.Random(SEED)
     try:
         for point in POINTS:
             workers.start(point)
