@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
 
 from catalog.extent import Footprint, TimeWindow
 from tasking.opportunity import Opportunity, find_opportunities
+from tasking.provider.sandbox.acquisition import Acquisition as Picture
+from tasking.provider.sandbox.constellation import SATELLITES as SANDBOX
+from tasking.provider.sandbox.earth import terrain_height
 from tasking.schedule import NEGLIGIBLE_SHARE, OVERLAP_M, Acquisition, Plan, _largest_first, _tasks, plan, turning_time
 from tasking.strip import TrackPlane
 from tests.tasking.fleet import EPOCH, FLEET, KOMPSAT, PLEIADES, SENTINEL, satellite
@@ -221,6 +225,25 @@ def test_greedy_against_every_order(name: str, late: float):
     covered = sum(task.area.area_km2 for task in made.tasks)
     assert covered <= best * (1 + 1e-6)
     assert covered >= 0.63 * best
+
+
+@pytest.mark.parametrize("corners", [[(5, 44), (5.22, 44), (5, 44.2)], [(5, 44), (5.6, 44), (5, 44.5)]])
+def test_a_camera_that_flies_the_plan_shows_every_strip(corners):
+    """The sandbox's rigorous camera, over triangles, whose centroid lies a sixth of their width beside the middle."""
+    area = Footprint.of(Polygon(corners))
+    window = TimeWindow(start=EPOCH, end=EPOCH + timedelta(days=7))
+    found = find_opportunities(area, window, SANDBOX, max_off_nadir_deg=30, min_sun_elevation_deg=10)
+    made = plan(uncovered=area, opportunities=found, satellites=SANDBOX, committed=())
+    assert made.left is None
+    for task in made.tasks:
+        flown = Picture.plan(next(one for one in SANDBOX if one.id == task.satellite_id), task.area, task.window)
+        lon, lat = shapely.get_coordinates(shapely.segmentize(task.area.polygons.boundary, 0.002)).T
+        row, col = flown.camera.image(lon, lat, terrain_height(lon, lat))
+        assert -0.5 <= row.min() <= row.max() <= flown.camera.rows - 0.5
+        assert -0.5 <= col.min() <= col.max() <= flown.camera.columns - 0.5
+        start, end = flown.times
+        assert task.window.start <= start < end <= task.window.end
+        assert flown.view["off_nadir_deg"] == pytest.approx(task.off_nadir_deg, abs=1.0)
 
 
 def test_overlap_is_less_than_any_swath():

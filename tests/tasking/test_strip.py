@@ -72,6 +72,18 @@ def test_strips_cover_the_area_and_no_more(place, radii, heading, swath, overlap
         assert np.ptp(_in_proj(piece, area.centre, heading)[:, 1]) <= swath + 260
 
 
+def test_a_spike_does_not_vanish():
+    """GEOS 3.14 densifies this valid polygon to an empty one, where its spike turns into a line."""
+    spike = Polygon([(5.674485830502327, 44.37470302050164), (5.438961630044563, 44.50842648824998),
+                     (5.491143756002167, 44.478799066422546), (5.520938417613145, 43.393255094964225)])  # fmt: skip
+    assert shapely.segmentize(spike, 0.01).is_empty
+    area = Footprint.of(spike)
+    west = TrackPlane.over(area, 270.0).extent(area)[1]
+    assert west == pytest.approx(GEOD.inv(*area.centre, 5.438961630044563, area.centre[1])[2], rel=0.01)
+    pieces = strips(area, heading_deg=10.0, swath_m=8_000, overlap_m=0)
+    assert sum(piece.area_km2 for piece in pieces) >= area.area_km2 * 0.9999
+
+
 def test_left_comes_first_and_neighbours_overlap():
     area = Footprint.of(box(5.0, 44.0, 5.5, 44.3))
     pieces = strips(area, heading_deg=0.0, swath_m=15_000, overlap_m=600)
