@@ -386,3 +386,12 @@ def test_windows_overlap_where_they_share_a_moment(a, b, c, d):
 @given(drawn())
 def test_plain_geojson_has_no_tuples(shape):
     assert json.loads(json.dumps(plain(shape.shape))) == plain(shape.shape)
+
+
+def test_a_thin_spike_changes_neither_area_nor_centre():
+    """GEOS 3.14 densifies this valid polygon to an empty one; its centre came out as 0, 0."""
+    spike = shapely.Polygon([(20.77, 35.78), (5.57, 49.88), (14.191940567843188, 41.88201565746125), (11.86, 23.0)])
+    blunt = shapely.Polygon([(20.77, 35.78), (14.191940567843188, 41.88201565746125), (11.86, 23.0)])
+    assert shapely.segmentize(spike, 1.0).is_empty
+    assert Footprint.of(spike).area_km2 == pytest.approx(Footprint.of(blunt).area_km2, rel=1e-6)
+    assert Footprint.of(spike).centre == pytest.approx(Footprint.of(blunt).centre, abs=1e-3)
