@@ -251,7 +251,9 @@ def attempt_failed(dossier: Dossier, attempt: Attempt, *, code: str, text: str, 
     last = StatusChange(
         status=_standing_with(dossier, after), at=now, reason_code=code, reason_text=text, details=_details(after)
     )
-    plan = _plan_step(dossier.order.id, attempt.id, now)
+    # A vendor who refuses at once would refuse the same request again at once; a pass is never asked for twice.
+    refused = attempt.satellite_id is None and attempt.status is not AttemptStatus.DELIVERED
+    plan = _plan_step(dossier.order.id, attempt.id, now + REPLAN_AFTER if refused else now)
     return Outcome(changes=_way(dossier, last), attempts=(after,), steps=(plan,))
 
 
