@@ -24,7 +24,7 @@ from catalog.search import Search
 from catalog.token import Position
 
 WALK_SPEED = 6.0
-"""Items that a walk along the order looks at in the time that one candidate out of the R*Tree takes (measured)."""
+"""Items that a walk looks at in about the time that one candidate of the R*Tree takes; both give the same page."""
 
 DAY_US = 86_400e6
 """The R*Tree holds 32-bit floats, rounded outwards; in days they tell minutes apart."""
