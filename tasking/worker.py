@@ -32,14 +32,14 @@ from tasking.errors import (
     InvalidOrderError,
     LeaseLostError,
     ProviderError,
-    UnknownOrderError,
     UnknownProductError,
 )
+from tasking.intake import Intake
 from tasking.opportunity import Opportunity, find_opportunities
 from tasking.order import FINAL, Attempt, AttemptStatus
 from tasking.product import Product
 from tasking.provider import Delivered, Failed, Pending, Provider
-from tasking.provider.inbox import Accepted, InboxProvider, Rejected
+from tasking.provider.inbox import InboxProvider
 from tasking.schedule import plan
 from tasking.step import Dossier, Outcome, Step, StepKind
 from tasking.store import Store
@@ -54,9 +54,6 @@ LEASE = timedelta(seconds=30)
 
 IDLE_S = 0.25
 """How often an idle worker looks for work that another process left."""
-
-SCAN_EVERY = timedelta(seconds=2)
-"""How often the inbox is looked into."""
 
 ORPHANS_AFTER = timedelta(days=1)
 """Unfinished files that nobody has touched for so long were left by a worker that died."""
@@ -91,12 +88,11 @@ class Worker:
         progress: Progress | None = None,
     ) -> None:
         self._store, self._catalog, self._assets = store, catalog, assets
-        self._providers, self._products, self._inbox = providers, products, inbox
+        self._providers, self._products = providers, products
+        self._intake = None if inbox is None else Intake(store=store, inbox=inbox, products=products, clock=clock)
         self._dem, self._client, self._threads = dem, client, threads
         self._clock, self._lease, self._progress = clock, lease, progress
         self._owner = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._next_scan = datetime.min.replace(tzinfo=UTC)
-        self._taken_in: set[str] = set()
         self._handlers: Mapping[StepKind, Callable[[Step], None]] = {
             StepKind.PLAN: self._plan,
             StepKind.TASK: self._task,
@@ -121,7 +117,8 @@ class Worker:
 
     def run_once(self) -> bool:
         """Do the step that has been due the longest; False when none is due."""
-        self._scan_inbox()
+        if self._intake is not None:
+            self._intake.look()
         now = self._clock()
         due = self._store.next_due()  # a read: an idle worker takes no write lock
         if due is None or due > now:
@@ -372,46 +369,11 @@ class Worker:
 
     # ── deliveries that nobody ordered ──────────────────────────────────────────────────────────────────────────────
 
-    def _scan_inbox(self) -> None:
-        """Take in what was dropped; what no order of this installation waits for is ingested as it is."""
-        now = self._clock()
-        if self._inbox is None or now < self._next_scan:
-            return
-        self._next_scan = now + SCAN_EVERY
-        try:
-            for found in self._inbox.scan():
-                if isinstance(found, Rejected):
-                    log.warning("a delivery was refused, it lies in %s: %s", found.folder, found.reason)
-            # All that was ever accepted: the process that accepted it may have ended before it recorded the step.
-            for delivery in self._inbox.accepted():
-                self._take_in(delivery, now)
-        except OSError:
-            log.exception("the inbox cannot be read; looking again later")
-
-    def _take_in(self, delivery: Accepted, now: datetime) -> None:
-        name = delivery.folder.name
-        if name in self._taken_in:
-            return
-        ordered = self._ordered(delivery)
-        if ordered is not None and ordered.order.status not in FINAL:
-            return  # its order's own step collects it
-        collection = next((p.collection for _, p in sorted(self._products.items()) if p.provider == "inbox"), None)
-        if collection is not None and not (ordered and any(one.delivery == name for one in ordered.attempts)):
-            self._store.add_step(course.ingest_step(delivery.folder, collection, now))
-        self._taken_in.add(name)
-
-    def _ordered(self, delivery: Accepted) -> Dossier | None:
-        order_id = delivery.order or (delivery.attempt or "").rpartition("-")[0]
-        try:
-            return self._store.dossier(order_id)
-        except UnknownOrderError:
-            return None
-
     def _ingest(self, step: Step) -> None:
         """Publish a delivery as it is."""
         folder = Path(step.payload["folder"])
-        if not folder.is_dir() and self._inbox is not None:  # the data folder has moved since
-            folder = next((one.folder for one in self._inbox.accepted() if one.folder.name == folder.name), folder)
+        if not folder.is_dir() and self._intake is not None:  # the data folder has moved since
+            folder = self._intake.place(folder.name) or folder
         produced = self._make(step, read_delivery(folder), None, step.payload["collection"])
         self._catalog.put([produced.item.to_dict(include_self_link=False)])
         self._store.finish(step, now=self._clock())

@@ -344,11 +344,10 @@ def test_a_slow_step_stays_with_its_worker(house):
     lease = timedelta(seconds=0.4)
     vendor.on_task = lambda: time.sleep(1.2)
     parts = {"providers": {"inbox": vendor}, "inbox": None, "lease": lease, "clock": lambda: datetime.now(UTC)}
-    first, second = house.worker(**parts), house.worker(**parts)
     house.store.finish(  # plan by hand: the house's clock is not that of the workers
         house.store.claim("hand", now=house.now, lease=lease), now=house.now, **_planned(house)
     )
-    slow = threading.Thread(target=first.run_once)
+    slow = threading.Thread(target=house.worker(**parts).run_once)
     slow.start()
     while not vendor.calls:
         time.sleep(0.01)
@@ -359,8 +358,7 @@ def test_a_slow_step_stays_with_its_worker(house):
         time.sleep(0.02)
     slow.join()
     assert claimed == 0
-    assert vendor.calls == [("task", vendor.calls[0][1])]
-    assert second is not first
+    assert len(vendor.calls) == 1
 
 
 def _planned(house: House) -> dict:
