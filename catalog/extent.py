@@ -240,7 +240,10 @@ class Footprint:
             normals = np.cross(points[:-1], points[1:])
             sines = np.linalg.norm(normals, axis=1)
             arcs = np.arctan2(sines, np.sum(points[:-1] * points[1:], axis=1))
-            total += np.sum(normals * np.divide(arcs, sines, out=np.ones_like(arcs), where=sines > 0)[:, None], axis=0)
+            bulge = np.divide(arcs, sines, out=np.ones_like(arcs), where=sines > 0) - 1
+            # The normals of a closed ring add up to the same from any origin; from one nearby without cancellation.
+            near = points - points[0]
+            total += np.cross(near[:-1], near[1:]).sum(axis=0) + (normals * bulge[:, None]).sum(axis=0)
         x, y, z = total
         return math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))
 

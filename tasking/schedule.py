@@ -127,16 +127,10 @@ def plan(
             if left is not None and left.area_km2 <= least_km2:
                 left = None
             continue
-        seen = passes[rank]
-        candidates = (
-            task
-            for strip in _largest_first(left, seen, least_km2)
-            for task in _tasks(strip, seen, fleet[seen.satellite_id])
-            if suits(task.opportunity) and _fits(task.acquisition, fleet[seen.satellite_id].agility, held)
-        )
-        task = next(candidates, None)
-        if task is not None:
-            heapq.heappush(heap, (-_value(task.area, task.opportunity, begin), rank, len(tasks), task))
+        for task in _tasks(left, passes[rank], fleet[passes[rank].satellite_id], least_km2):
+            if suits(task.opportunity) and _fits(task.acquisition, fleet[task.satellite_id].agility, held):
+                heapq.heappush(heap, (-_value(task.area, task.opportunity, begin), rank, len(tasks), task))
+                break
     return Plan(tasks=tuple(sorted(tasks, key=lambda one: one.acquisition.start)), left=left)
 
 
@@ -146,13 +140,15 @@ def _value(area: Footprint, seen: Opportunity, begin: datetime) -> float:
     return float(area.area_km2 * 1e6 / seen.gsd_m**2 * DAILY_WORTH**days)
 
 
-def _largest_first(left: Footprint, seen: Opportunity, least_km2: float) -> list[Footprint]:
-    """The strips of what is left along a pass, without those that are not worth it."""
+def _tasks(left: Footprint, seen: Opportunity, satellite: Satellite, least_km2: float) -> Iterator[Task]:
+    """Yield what a pass could acquire of what is left, the largest strip first, without those that are not worth it."""
     pieces = strips(left, heading_deg=seen.heading_deg, swath_m=seen.swath_m, overlap_m=OVERLAP_M)
-    return sorted((piece for piece in pieces if piece.area_km2 > least_km2), key=lambda one: -one.area_km2)
+    for piece in sorted(pieces, key=lambda one: -one.area_km2):
+        if piece.area_km2 > least_km2:
+            yield from _acquisitions(piece, seen, satellite)
 
 
-def _tasks(strip: Footprint, seen: Opportunity, satellite: Satellite) -> Iterator[Task]:
+def _acquisitions(strip: Footprint, seen: Opportunity, satellite: Satellite) -> Iterator[Task]:
     """Yield the acquisition of a strip on a pass, unless the satellite cannot look there, or not for long enough."""
     views = find_opportunities(
         strip,

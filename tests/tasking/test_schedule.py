@@ -14,7 +14,7 @@ from tasking.opportunity import Opportunity, find_opportunities
 from tasking.provider.sandbox.acquisition import Acquisition as Picture
 from tasking.provider.sandbox.constellation import SATELLITES as SANDBOX
 from tasking.provider.sandbox.earth import terrain_height
-from tasking.schedule import NEGLIGIBLE_SHARE, OVERLAP_M, Acquisition, Plan, _largest_first, _tasks, plan, turning_time
+from tasking.schedule import NEGLIGIBLE_SHARE, OVERLAP_M, Acquisition, Plan, _tasks, plan, turning_time
 from tasking.strip import TrackPlane
 from tests.tasking.fleet import EPOCH, FLEET, KOMPSAT, PLEIADES, SENTINEL, satellite
 
@@ -207,9 +207,8 @@ def _best_by_trial(left: Footprint | None, spare: list[Opportunity], least_km2: 
     best = 0.0
     for index, seen in enumerate(spare):
         rest = spare[:index] + spare[index + 1 :]
-        for strip in _largest_first(left, seen, least_km2):
-            if any(True for _ in _tasks(strip, seen, SATELLITES[seen.satellite_id])):
-                best = max(best, strip.area_km2 + _best_by_trial(left.minus(strip), rest, least_km2))
+        for task in _tasks(left, seen, SATELLITES[seen.satellite_id], least_km2):
+            best = max(best, task.area.area_km2 + _best_by_trial(left.minus(task.area), rest, least_km2))
     return best
 
 
