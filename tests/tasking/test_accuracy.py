@@ -51,7 +51,7 @@ PLACES = [
     Place("tropics, north", 29.39, 9.4, NOVEMBER, False),
 ]
 
-SIDE_M = 1200.0
+SIDE_M = 1000.0
 
 
 def area_around(place: Place) -> Footprint:

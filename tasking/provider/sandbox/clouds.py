@@ -27,28 +27,40 @@ _SHARES = (2.2, 1.1, 1.0, 0.5, 0.27, 0.14, 0.07)
 _FAIR = 0.60
 
 
+@njit(nogil=True, error_model="numpy")
+def _over(hit: Floats, toward: Floats, wind: Floats) -> float:
+    """Follow the line from a hit to the layer; over these few kilometres the ground is taken as flat."""
+    up = toward[0] * hit[0] + toward[1] * hit[1] + toward[2] * hit[2]
+    k = (CLOUD_HEIGHT_M - hit[3]) / up
+    qx = hit[0] * SPHERE_M + k * (toward[0] - up * hit[0]) + wind[0]
+    qy = hit[1] * SPHERE_M + k * (toward[1] - up * hit[1]) + wind[1]
+    qz = hit[2] * SPHERE_M + k * (toward[2] - up * hit[2]) + wind[2]
+    density = -_FAIR
+    for octave in range(7):
+        if octave == 2 and density < -1.0:
+            break
+        scale = 1 / _LENGTHS_M[octave]
+        density += _SHARES[octave] * noise(qx * scale, qy * scale, qz * scale, 81 + octave)
+    t = min(max(density / 0.22, 0.0), 1.0)
+    return t * t * (3 - 2 * t)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def _opacity(hits: Floats, toward: Floats, wind: Floats, out: Floats) -> None:
-    """Follow the line from each hit to the layer; over these few kilometres the ground is taken as flat."""
-    for i in range(len(hits)):
-        nx, ny, nz, height = hits[i, 0], hits[i, 1], hits[i, 2], hits[i, 3]
-        dx, dy, dz = toward[i]
-        up = dx * nx + dy * ny + dz * nz
-        k = (CLOUD_HEIGHT_M - height) / up
-        qx = nx * SPHERE_M + k * (dx - up * nx) + wind[0]
-        qy = ny * SPHERE_M + k * (dy - up * ny) + wind[1]
-        qz = nz * SPHERE_M + k * (dz - up * nz) + wind[2]
-        density = -_FAIR
-        for octave in range(7):
-            if octave == 2 and density < -1.0:
-                break
-            scale = 1 / _LENGTHS_M[octave]
-            density += _SHARES[octave] * noise(qx * scale, qy * scale, qz * scale, 81 + octave)
-        t = min(max(density / 0.22, 0.0), 1.0)
-        out[i] = t * t * (3 - 2 * t)
+def _opacity(hits: Floats, toward: Floats, wind: Floats, every: int, out: Floats) -> None:
+    rows, columns = out.shape
+    for row in range(rows):
+        left = _over(hits[row, 0], toward[row, 0], wind)
+        out[row, 0] = left
+        at = 0
+        while at < columns - 1:
+            end = min(at + every, columns - 1)
+            right = _over(hits[row, end], toward[row, end], wind)
+            for col in range(at + 1, end + 1):
+                out[row, col] = left + (right - left) * (col - at) / (end - at)
+            at, left = end, right
 
 
-def opacity(hits: Floats, toward: Floats, posix: float) -> Floats:
+def opacity(hits: Floats, toward: Floats, posix: float, *, every: int = 1) -> Floats:
     """How much cloud lies on the lines that leave the ground in these directions, 0 (none) to 1.
 
     Parameters
@@ -59,10 +71,15 @@ def opacity(hits: Floats, toward: Floats, posix: float) -> Floats:
         (..., 3) or broadcast to it, Earth-fixed, of any length: to the satellite, or to the Sun.
     posix
         When, in POSIX seconds.
+    every
+        Look at every so many-th of the last axis, and go straight between: no cloud has edges as sharp as a few metres.
     """
-    along = np.ascontiguousarray(np.broadcast_to(toward, (*hits.shape[:-1], 3)))
-    out = np.empty(hits.shape[:-1])
-    _opacity(hits.reshape(-1, 8), along.reshape(-1, 3), _WIND_M_S * (posix - _EPOCH_POSIX), out.reshape(-1))
+    shape = hits.shape[:-1]
+    table = (-1, shape[-1]) if shape else (1, 1)
+    along = np.ascontiguousarray(np.broadcast_to(toward, (*shape, 3)))
+    out = np.empty(shape)
+    wind = _WIND_M_S * (posix - _EPOCH_POSIX)
+    _opacity(hits.reshape(*table, 8), along.reshape(*table, 3), wind, every, out.reshape(table))
     return out
 
 

@@ -66,15 +66,16 @@ def _expose(acquisition: Acquisition, first: int, count: int, *, clouds: bool) -
     origin, boresight, left = camera.lines(lines)
     tangents = camera.tangents(np.arange(camera.columns))
     hits = meet(origins=origin, ahead=boresight, across=left, tangents=tangents)
+    ratio = acquisition.satellite.sensor.multispectral_ratio
+    veil = np.zeros(hits.shape[:2])
     if clouds:
         toward = -(boresight[:, None, :] + tangents[None, :, None] * left[:, None, :])
-        veil = opacity(hits, toward, when)
-        light = paint(hits, sun=sun, sunlight=1 - 0.9 * opacity(hits, sun, when))
-        light += veil[..., None] * (BRIGHTNESS - light)
+        veil = opacity(hits, toward, when, every=ratio)
+        light = paint(hits, sun=sun, sunlight=1 - 0.9 * opacity(hits, sun, when, every=ratio))
+        if veil.any():
+            light += veil[..., None] * (BRIGHTNESS - light)
     else:
-        veil = np.zeros(hits.shape[:2])
         light = paint(hits, sun=sun)
-    ratio = acquisition.satellite.sensor.multispectral_ratio
     return Exposure(
         first_line=first,
         pan=digital_numbers(light[..., 4]),

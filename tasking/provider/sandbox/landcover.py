@@ -10,10 +10,12 @@ from math import floor, sin, sqrt
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tasking.provider.sandbox.earth import SPHERE_M, Floats, surface
-from tasking.provider.sandbox.noise import fraction, hashed, noise
+from tasking.provider.sandbox.noise import Whole, fraction, hashed, noise
+
+Integers = NDArray[np.int64]
 
 BANDS = ("blue", "green", "red", "nir", "pan")
 """Order of the last axis of every picture here."""
@@ -44,10 +46,13 @@ _MATERIALS = np.array(
 (
     _WATER, _FOREST, _MEADOW, _CROP, _GRAIN, _SOIL, _RAPE, _STUBBLE, _MAIZE, _ROCK, _SNOW, _ASPHALT, _TRACK, _TILES,
     _SLATE, _CONCRETE, _TUNDRA,
-) = range(17)  # fmt: skip
+) = (np.int64(i) for i in range(17))  # fmt: skip
+# Not plain integers: numba would compile a function again for each one that it is called with.
 
 _CROPS = np.array([_MEADOW] * 4 + [_CROP] * 2 + [_GRAIN] * 3 + [_SOIL] * 2 + [_RAPE] + [_STUBBLE] * 2 + [_MAIZE] * 2)
 """What stands on sixteen fields."""
+
+_SEED, _SHIFT, _BLOCK, _FIELD, _STREET, _HOUSE, _NIL = (np.int64(i) for i in (5, 6, 7, 8, 9, 10, 0))
 
 _DISTRICT_M = 4_600.0
 _HAZE = np.array([0.040, 0.026, 0.015, 0.006])
@@ -63,7 +68,7 @@ def _soft(edge_m: float, width_m: float) -> float:
 
 @njit(nogil=True, error_model="numpy")
 def _over(
-    colour: tuple[float, float, float, float], what: int, light: float, cover: float
+    colour: tuple[float, float, float, float], what: Whole, light: float, cover: float
 ) -> tuple[float, float, float, float]:
     """A material of this brightness laid over a colour."""
     b, g, r, n = colour
@@ -78,27 +83,31 @@ def _over(
 
 
 @njit(nogil=True, error_model="numpy")
-def _district(qx: float, qy: float, qz: float) -> tuple[float, float, float, int]:
-    """Place in the frame of the nearest seed in metres, distance from its district's border, bits of its own."""
+def _district(qx: float, qy: float, qz: float, seeds: Floats, owns: Integers) -> tuple[float, float, float, int]:
+    """Place in the frame of the nearest seed in metres, distance from its district's border, bits of its own.
+
+    `seeds` (28, 3) and `owns` (27) remember the seeds around; the last row of `seeds` is the cell they were found for.
+    """
     fx, fy, fz = qx / _DISTRICT_M, qy / _DISTRICT_M, qz / _DISTRICT_M
     i, j, k = floor(fx), floor(fy), floor(fz)
-    first, second, own = 1e9, 1e9, 0
-    ax, ay, az, bx, by, bz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    if seeds[27, 0] != i or seeds[27, 1] != j or seeds[27, 2] != k:
+        seeds[27] = i, j, k
+        for cell in range(27):
+            x, y, z = i + cell % 3 - 1, j + cell // 3 % 3 - 1, k + cell // 9 - 1
+            owns[cell] = hashed(x, y, z, _SEED)
+            seeds[cell, 0] = x + fraction(owns[cell], 0)
+            seeds[cell, 1] = y + fraction(owns[cell], 1)
+            seeds[cell, 2] = z + fraction(owns[cell], 2)
+    first, second, a, b = 1e9, 1e9, 0, 0
     for cell in range(27):
-        # The middle cell comes first; one whose nearest corner lies beyond the second seed is not asked.
-        near = (cell + 13) % 27
-        x, y, z = i + near % 3 - 1, j + near // 3 % 3 - 1, k + near // 9 - 1
-        away = max(x - fx, fx - x - 1, 0.0) ** 2 + max(y - fy, fy - y - 1, 0.0) ** 2 + max(z - fz, fz - z - 1, 0.0) ** 2
-        if away >= second:
-            continue
-        bits = hashed(x, y, z, 5)
-        sx, sy, sz = x + fraction(bits, 0), y + fraction(bits, 1), z + fraction(bits, 2)
-        d = (sx - fx) ** 2 + (sy - fy) ** 2 + (sz - fz) ** 2
+        d = (seeds[cell, 0] - fx) ** 2 + (seeds[cell, 1] - fy) ** 2 + (seeds[cell, 2] - fz) ** 2
         if d < first:
-            second, bx, by, bz = first, ax, ay, az
-            first, ax, ay, az, own = d, sx, sy, sz, bits
+            second, first, b, a = first, d, a, cell
         elif d < second:
-            second, bx, by, bz = d, sx, sy, sz
+            second, b = d, cell
+    own = owns[a]
+    ax, ay, az = seeds[a]
+    bx, by, bz = seeds[b]
     apart = sqrt((ax - bx) ** 2 + (ay - by) ** 2 + (az - bz) ** 2)
     border_m = (second - first) / (2 * apart + 1e-9) * _DISTRICT_M
     # A tangent plane at the seed, turned at random; which axis it starts from does not matter.
@@ -109,10 +118,10 @@ def _district(qx: float, qy: float, qz: float) -> tuple[float, float, float, int
     tx, ty, tz = tx / length, ty / length, tz / length
     wx, wy, wz = uy * tz - uz * ty, uz * tx - ux * tz, ux * ty - uy * tx
     px, py, pz = qx - ax * _DISTRICT_M, qy - ay * _DISTRICT_M, qz - az * _DISTRICT_M
-    a, b = px * tx + py * ty + pz * tz, px * wx + py * wy + pz * wz
+    east, north = px * tx + py * ty + pz * tz, px * wx + py * wy + pz * wz
     cos, sin = fraction(own, 1) - 0.5, fraction(own, 0) + 0.01  # any direction will do
     scale = 1 / sqrt(cos * cos + sin * sin)
-    return scale * (cos * a + sin * b), scale * (cos * b - sin * a), border_m, own
+    return scale * (cos * east + sin * north), scale * (cos * north - sin * east), border_m, own
 
 
 @njit(nogil=True, error_model="numpy")
@@ -120,12 +129,12 @@ def _fields(u: float, v: float, own: int, patch: float, grain: float) -> tuple[f
     """Colour of farmland at a place of a district."""
     wide, high = 420 + 300 * fraction(own, 0), 320 + 200 * fraction(own, 2)
     j = floor(v / high)
-    u += wide * fraction(hashed(j, 0, own, 6), 0)
+    u += wide * fraction(hashed(j, _NIL, own, _SHIFT), 0)
     i = floor(u / wide)
     x0, y0, x1, y1 = 0.0, 0.0, wide, high
     x, y = u - i * wide, v - j * high
     road_m = min(x, wide - x, y, high - y)
-    bits = hashed(i, j, own, 7)
+    bits = hashed(i, j, own, _BLOCK)
     farm = fraction(bits, 1) < 0.22
     for _ in range(4):
         if max(x1 - x0, y1 - y0) < 110 + 160 * fraction(bits, 0):
@@ -137,7 +146,7 @@ def _fields(u: float, v: float, own: int, patch: float, grain: float) -> tuple[f
         else:
             middle, side = y0 + at * (y1 - y0), y
             y0, y1 = (y0, middle) if side < middle else (middle, y1)
-        bits = hashed(bits, 1 if side < middle else 2, 0, 8)
+        bits = hashed(bits, 1 if side < middle else 2, _NIL, _FIELD)
     edge_m = min(x - x0, x1 - x, y - y0, y1 - y)
     kind = fraction(bits, 2)
     light = (0.82 + 0.36 * fraction(bits, 0)) * (1 + 0.35 * patch + 0.12 * grain)
@@ -168,7 +177,7 @@ def _town(u: float, v: float, own: int, grain: float) -> tuple[float, float, flo
     wide, high = 112.0, 72.0
     i, j = floor(u / wide), floor(v / high)
     x, y = u - i * wide, v - j * high
-    block = hashed(i, j, own, 9)
+    block = hashed(i, j, own, _STREET)
     colour = _over((0.0, 0.0, 0.0, 0.0), _MEADOW, 0.85 + 0.9 * grain, 1.0)
     use = fraction(block, 0)
     if use < 0.10:  # a hall and its yard
@@ -180,7 +189,7 @@ def _town(u: float, v: float, own: int, grain: float) -> tuple[float, float, flo
         colour = _over(colour, _FOREST, 1.1 + 1.5 * grain, _soft(60 * grain + 4, 8.0))
     else:
         lot, row = int(x / 18.67), int(y / 36)
-        bits = hashed(lot, row, block, 10)
+        bits = hashed(lot, row, block, _HOUSE)
         a, b = x - lot * 18.67, y - row * 36
         left, right = 3 + 3 * fraction(bits, 0), 16.5 - 3 * fraction(bits, 1)
         near = 7 + 7 * fraction(bits, 2)
@@ -196,25 +205,30 @@ def _town(u: float, v: float, own: int, grain: float) -> tuple[float, float, flo
 
 @njit(nogil=True, error_model="numpy")
 def _colour(  # noqa: PLR0917 - numba
-    qx: float, qy: float, qz: float, height: float, slope: float, river_m: float
+    qx: float,
+    qy: float,
+    qz: float,
+    height: float,
+    slope: float,
+    river_m: float,
+    seeds: Floats,
+    owns: Integers,
 ) -> tuple[float, float, float, float]:
     """Reflectance of the ground at a place on the sphere of metres."""
-    wx, wy, wz, broad, patch, grain = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    lakes = 0.0
-    for octave in range(8):
+    wx, wy, broad, patch, grain = 0.0, 0.0, 0.0, 0.0, 0.0
+    for octave in range(7):
         scale = 1 / _LENGTHS_M[octave]
         n = noise(qx * scale, qy * scale, qz * scale, 51 + octave)
         if octave == 0:
             wx = n
         elif octave == 1:
             wy = n
-        elif octave == 2:
-            wz, lakes = n, wx + wy
-        elif octave < 6:
+        elif octave < 5:
             broad += _SHARES[octave] * n
-            patch = n if octave == 4 else (0.7 * patch + n if octave == 5 else patch)
+            patch = n if octave == 3 else (0.7 * patch + n if octave == 4 else patch)
         else:
             grain += _SHARES[octave] * n
+    lakes = wx + wy
     cold = qz / SPHERE_M
     warm = sqrt(max(1 - cold * cold, 0.0))
     trees = 2050 * warm * sqrt(warm) + 500 * broad  # where they end, in metres of height
@@ -224,7 +238,7 @@ def _colour(  # noqa: PLR0917 - numba
     wood = _soft(broad + 0.75 * slope - 0.20 + 0.10 * grain, 0.05) * _soft(trees - height, 90.0)
     u, v, border_m, own = 0.0, 0.0, 1e9, 0
     if farms > 0:
-        u, v, border_m, own = _district(qx + 160 * wx, qy + 160 * wy, qz + 160 * wz)
+        u, v, border_m, own = _district(qx + 160 * wx, qy + 160 * wy, qz + 110 * (wx - wy), seeds, owns)
         if wood < 1:
             colour = _mix(colour, _fields(u, v, own, patch, grain), farms)
     colour = _over(colour, _FOREST, 1.0 + 0.5 * patch + 1.5 * grain, wood)
@@ -248,11 +262,11 @@ def _colour(  # noqa: PLR0917 - numba
     return colour
 
 
-_LENGTHS_M = (1_500.0, 1_500.0, 1_500.0, 1_150.0, 290.0, 75.0, 21.0, 7.0)
-"""Lattices: three of the warp that bends all borders, three of woods and patches, two of the grain of crowns and
+_LENGTHS_M = (1_500.0, 1_500.0, 1_150.0, 290.0, 75.0, 21.0, 7.0)
+"""Lattices: two of the warp that bends all borders, three of woods and patches, two of the grain of crowns and
 clods."""
 
-_SHARES = (0.0, 0.0, 0.0, 1.0, 0.4, 0.16, 0.45, 0.8)
+_SHARES = (0.0, 0.0, 1.0, 0.4, 0.16, 0.45, 0.8)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -269,11 +283,12 @@ def _mix(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _paint(hits: Floats, sun: Floats, shade: Floats, out: Floats) -> None:
+    seeds, owns = np.full((28, 3), 0.5), np.zeros(27, np.int64)
     lit = sun[0] != 0 or sun[1] != 0 or sun[2] != 0
     for i in range(len(hits)):
         nx, ny, nz, height, gx, gy, gz, river = hits[i]
         slope = sqrt(gx * gx + gy * gy + gz * gz)
-        blue, green, red, nir = _colour(nx * SPHERE_M, ny * SPHERE_M, nz * SPHERE_M, height, slope, river)
+        blue, green, red, nir = _colour(nx * SPHERE_M, ny * SPHERE_M, nz * SPHERE_M, height, slope, river, seeds, owns)
         light, air = 1.0, 0.0
         if lit:
             high = max(sun[0] * nx + sun[1] * ny + sun[2] * nz, 0.05)

@@ -10,21 +10,25 @@ only the file of the kernel it belongs to: who changes a function here removes `
 
 from math import floor
 
+import numpy as np
 from numba import njit
+
+Whole = int | np.int64
+"""To a type checker; numba knows one."""
 
 _X, _Y, _Z, _SEED = 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179, 0x3C6EF372FE94F82B, 0x510E527FADE682D1
 _SCALE = 2.0 / 0x100000
 
 
 @njit(nogil=True, error_model="numpy")
-def _mixed(h: int) -> int:
+def _mixed(h: Whole) -> int:
     """Spread the bits of an integer over 63 (after Steele & Vigna 2021, "Computationally easy multipliers")."""
     h = (h ^ ((h >> 31) & 0x1FFFFFFFF)) * 0x2545F4914F6CDD1D
-    return (h ^ ((h >> 32) & 0xFFFFFFFF)) & 0x7FFFFFFFFFFFFFFF
+    return int((h ^ ((h >> 32) & 0xFFFFFFFF)) & 0x7FFFFFFFFFFFFFFF)
 
 
 @njit(nogil=True, error_model="numpy")
-def hashed(x: int, y: int, z: int, seed: int) -> int:
+def hashed(x: Whole, y: Whole, z: Whole, seed: Whole) -> int:
     """63 pseudo-random bits of a lattice point."""
     return _mixed(x * _X + y * _Y + z * _Z + seed * _SEED)
 
