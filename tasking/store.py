@@ -231,7 +231,8 @@ class Store:
         """Record a step that belongs to no order; False when one of its key is known already."""
         insert = _insert(self._engine.dialect.name)(steps).on_conflict_do_nothing(index_elements=["key"])
         with self._writing.begin() as connection:
-            return connection.execute(insert, step_row(step)).rowcount == 1
+            # Whether a row came back, since PostgreSQL's drivers do not count inserted rows alike.
+            return connection.execute(insert.values(step_row(step)).returning(steps.c.id)).first() is not None
 
     def next_due(self) -> datetime | None:
         """When the next step can be claimed, UTC; None when there is none."""

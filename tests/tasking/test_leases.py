@@ -225,6 +225,6 @@ def test_leases(migrated):
     run_state_machine_as_test(
         Leases,
         settings=settings(
-            max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=70, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
