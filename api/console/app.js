@@ -1,4 +1,4 @@
-// The operators' page: a map, and beside it a new order, the orders so far, or one of them. The address' hash says which.
+// The operators' page: a map, and beside it a new order, the orders so far, or one of them. The hash says which.
 
 import { positionText } from "./area.js";
 import { NewOrder } from "./neworder.js";
@@ -48,12 +48,17 @@ function MapPane({ onMap }) {
   return html`
     <div class="map-pane">
       <div class="map" ref=${target} tabindex="0" role="application"
-        aria-label="World map. Arrow keys move it, plus and minus zoom. An area can also be typed under New order."></div>
+        aria-label="World map. Arrow keys move it, plus and minus zoom. An area can also be typed under New order.">
+      </div>
       <div class="map-tools">
         <button type="button" title="Show the whole world" onClick=${() => map.current.showWorld()}>World</button>
-        <button type="button" aria-pressed=${poles} title="Show the whole Earth up to the poles (plate carrée)" onClick=${() => map.current.showPoles(!poles)}>Poles</button>
+        <button type="button" aria-pressed=${poles} title="Show the whole Earth up to the poles (plate carrée)"
+          onClick=${() => map.current.showPoles(!poles)}>Poles</button>
       </div>
-      <p class="map-notes">${position && html`<span aria-hidden="true">${positionText(...position, 3)}</span>`}<span>Outlines: Natural Earth</span></p>
+      <p class="map-notes">
+        ${position && html`<span aria-hidden="true">${positionText(...position, 3)}</span>`}
+        <span>Outlines: Natural Earth</span>
+      </p>
     </div>`;
 }
 

@@ -1,4 +1,4 @@
-// An area of interest: GeoJSON polygons in lon, lat degrees, read from what a person types and shown as a person reads it.
+// An area of interest: GeoJSON polygons in lon, lat degrees, from what a person types to what a person reads.
 // Longitudes are kept continuous (…179, 181…) across the antimeridian; the server cuts the area there.
 
 /** Half the side of the box that is made around a single point, in km. */
@@ -34,12 +34,18 @@ function fromJson(text) {
 
 function polygonsOf(node) {
   switch (node?.type) {
-    case "FeatureCollection": return (node.features ?? []).flatMap(polygonsOf);
-    case "GeometryCollection": return (node.geometries ?? []).flatMap(polygonsOf);
-    case "Feature": return polygonsOf(node.geometry);
-    case "Polygon": return [node.coordinates];
-    case "MultiPolygon": return node.coordinates;
-    default: return [];
+    case "FeatureCollection":
+      return (node.features ?? []).flatMap(polygonsOf);
+    case "GeometryCollection":
+      return (node.geometries ?? []).flatMap(polygonsOf);
+    case "Feature":
+      return polygonsOf(node.geometry);
+    case "Polygon":
+      return [node.coordinates];
+    case "MultiPolygon":
+      return node.coordinates;
+    default:
+      return [];
   }
 }
 
@@ -56,7 +62,9 @@ function fromNumbers(text) {
   if (numbers.length === 2) return boxAround(...numbers);
   if (numbers.length === 4) return box(...numbers);
   if (numbers.length < 6 || numbers.length % 2) {
-    throw new Error(`${numbers.length} number${numbers.length > 1 ? "s" : ""} cannot be read as an area. Give ${HINT}.`);
+    throw new Error(
+      `${numbers.length} number${numbers.length > 1 ? "s" : ""} cannot be read as an area. Give ${HINT}.`,
+    );
   }
   const ring = [];
   for (let index = 0; index < numbers.length; index += 2) ring.push([numbers[index], numbers[index + 1]]);
@@ -65,11 +73,20 @@ function fromNumbers(text) {
 
 /** A box; west > east means that it crosses the antimeridian. */
 export function box(west, south, east, north) {
-  if (south >= north) throw new Error(`South ${south} does not lie below north ${north}. Give west, south, east, north.`);
+  if (south >= north)
+    throw new Error(`South ${south} does not lie below north ${north}. Give west, south, east, north.`);
   const right = east < west ? east + 360 : east;
   return {
     type: "Polygon",
-    coordinates: [[[west, south], [right, south], [right, north], [west, north], [west, south]]],
+    coordinates: [
+      [
+        [west, south],
+        [right, south],
+        [right, north],
+        [west, north],
+        [west, south],
+      ],
+    ],
   };
 }
 
@@ -85,11 +102,13 @@ function boxAround(lon, lat) {
  * An edge from -180° to 180° is meant as it is drawn, round the Earth, unless `seam` says that it has no length.
  */
 export function unwrapped(geometry, { seam = false } = {}) {
-  return geometryOf(polygonsOf(geometry).map((rings) => {
-    const outer = closed(rings[0] ?? []);
-    const start = wrap(outer[0]?.[0] ?? 0);
-    return rings.map((ring) => continued(closed(ring), start, seam ? Infinity : 360));
-  }));
+  return geometryOf(
+    polygonsOf(geometry).map((rings) => {
+      const outer = closed(rings[0] ?? []);
+      const start = wrap(outer[0]?.[0] ?? 0);
+      return rings.map((ring) => continued(closed(ring), start, seam ? Infinity : 360));
+    }),
+  );
 }
 
 function closed(ring) {
@@ -142,7 +161,10 @@ export function extent(geometry) {
 }
 
 function bounds(values) {
-  return values.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity]);
+  return values.reduce(
+    ([least, most], value) => [Math.min(least, value), Math.max(most, value)],
+    [Infinity, -Infinity],
+  );
 }
 
 /** Area in km² on the sphere: what a person compares, not what is billed. */
@@ -163,5 +185,6 @@ export function placeText(geometry) {
 }
 
 export function positionText(lon, lat, digits = 2) {
-  return `${Math.abs(lat).toFixed(digits)}° ${lat < 0 ? "S" : "N"}, ${Math.abs(wrap(lon)).toFixed(digits)}° ${wrap(lon) < 0 ? "W" : "E"}`;
+  const degrees = (value, [plus, minus]) => `${Math.abs(value).toFixed(digits)}° ${value < 0 ? minus : plus}`;
+  return `${degrees(lat, "NS")}, ${degrees(wrap(lon), "EW")}`;
 }

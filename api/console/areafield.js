@@ -60,12 +60,14 @@ export function AreaField({ area, most, onArea, map }) {
       ${HOW[mode] && html`<p class="hint" role="status">${HOW[mode]}</p>`}
       ${mode === "type" && html`<${TypedArea} onArea=${take} />`}
       <${Refusal} problem=${problem} />
-      <${AreaSummary} area=${area} most=${most} idle=${mode === null} onShow=${() => map.goTo(area)} onClear=${() => onArea(null)} />
+      <${AreaSummary} area=${area} most=${most} idle=${mode === null}
+        onShow=${() => map.goTo(area)} onClear=${() => onArea(null)} />
     </fieldset>`;
 }
 
 function AreaSummary({ area, most, idle, onShow, onClear }) {
-  if (!area) return idle && html`<p class="hint">Where should the picture be taken? Draw on the map, or type coordinates.</p>`;
+  if (!area)
+    return idle && html`<p class="hint">Where should the picture be taken? Draw on the map, or type coordinates.</p>`;
   const tooLarge = most && squareKm(area) > most;
   return html`
     <p class="area-summary">
@@ -74,7 +76,9 @@ function AreaSummary({ area, most, idle, onShow, onClear }) {
       <button type="button" class="quiet" onClick=${onShow}>Show</button>
       <button type="button" class="quiet" onClick=${onClear}>Clear</button>
     </p>
-    ${tooLarge && html`<p class="warning" role="status">This product takes at most ${number(most)} km² an order. Drag the corners closer, or draw a smaller area.</p>`}`;
+    ${tooLarge && html`<p class="warning" role="status">
+      This product takes at most ${number(most)} km² an order. Drag the corners closer, or draw a smaller area.
+    </p>`}`;
 }
 
 function TypedArea({ onArea }) {
@@ -92,7 +96,8 @@ function TypedArea({ onArea }) {
   return html`
     <div class="typed">
       <label for="typed-area">Coordinates in degrees</label>
-      <textarea id="typed-area" rows="3" spellcheck=${false} value=${text} aria-describedby="typed-hint" placeholder="5.20, 44.10, 5.40, 44.25"
+      <textarea id="typed-area" rows="3" spellcheck=${false} value=${text} aria-describedby="typed-hint"
+        placeholder="5.20, 44.10, 5.40, 44.25"
         onInput=${(event) => setText(event.target.value)}
         onKeyDown=${(event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && submit()}
         ref=${(field) => field && !text && field.focus()}></textarea>

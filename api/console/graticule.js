@@ -1,4 +1,4 @@
-// Graticule: meridians and parallels at round degrees, closer together as one comes nearer, with their names at the edges.
+// Graticule: meridians and parallels at round degrees, the closer the nearer one comes, named at the map's edges.
 
 const STEPS = [90, 60, 30, 15, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
 
@@ -14,9 +14,25 @@ export function graticule([west, south, east, north], width) {
   const bottom = Math.max(south, -90);
   const top = Math.min(north, 90);
   const meridians = multiples(step, west, east).map((lon) =>
-    named([[lon, bottom], [lon, top]], { label: lonName(lon, step), meridian: true }, [lon, bottom]));
+    named(
+      [
+        [lon, bottom],
+        [lon, top],
+      ],
+      { label: lonName(lon, step), meridian: true },
+      [lon, bottom],
+    ),
+  );
   const parallels = multiples(step, bottom, top).map((lat) =>
-    named([[west, lat], [east, lat]], { label: latName(lat, step) }, [east, lat]));
+    named(
+      [
+        [west, lat],
+        [east, lat],
+      ],
+      { label: latName(lat, step) },
+      [east, lat],
+    ),
+  );
   return [...meridians, ...parallels].flat();
 }
 

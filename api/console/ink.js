@@ -1,4 +1,4 @@
-// Ink: what things on the map look like. Colours come from style.css, so that they follow the page's light or dark theme.
+// Ink: what things on the map look like. Colours come from style.css and follow the page's light or dark theme.
 
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const stroke = (name, width, lineDash) => new ol.style.Stroke({ color: token(name), width, lineDash });
@@ -20,9 +20,12 @@ export function inks(pixels) {
     graticule: graticule(),
     sketch: sketch(),
     area: area(pixels),
-    pass: new ol.style.Style({ stroke: stroke("pass-faint", 1) }),
-    chosenPass: new ol.style.Style({ fill: fill("pass-fill"), stroke: stroke("pass", 2), zIndex: 1 }),
-    scene: new ol.style.Style({ stroke: stroke("scene", 1.5) }),
+    pass: new ol.style.Style({ stroke: stroke("pass-faint", 1), geometry: seamless }),
+    chosenPass: [
+      new ol.style.Style({ fill: fill("pass-fill"), zIndex: 1 }),
+      new ol.style.Style({ stroke: stroke("pass", 2), geometry: seamless, zIndex: 1 }),
+    ],
+    scene: new ol.style.Style({ stroke: stroke("scene", 1.5), geometry: seamless }),
   };
 }
 
@@ -31,7 +34,13 @@ function area(pixels) {
   const body = new ol.style.Style({ fill: fill("aoi-fill"), stroke: stroke("aoi", 2) });
   const corner = new ol.style.Style({
     image: new ol.style.Circle({ radius: 3.5, fill: fill("paper"), stroke: stroke("aoi", 1.5) }),
-    geometry: (feature) => new ol.geom.MultiPoint(ringsOf(feature.getGeometry()).flat()),
+    // A ring of hundreds of corners is somebody's coastline: dots would hide it.
+    geometry: (feature) =>
+      new ol.geom.MultiPoint(
+        ringsOf(feature.getGeometry())
+          .filter((ring) => ring.length < 200)
+          .flat(),
+      ),
   });
   const ring = new ol.style.Style({
     image: new ol.style.Circle({ radius: 6, fill: fill("aoi-fill"), stroke: stroke("aoi", 2) }),
@@ -44,10 +53,14 @@ function area(pixels) {
   };
 }
 
+/** The outline without what runs along ±180°: footprints are cut there, and the cut is no edge of anything. */
+function seamless(feature) {
+  const edges = ringsOf(feature.getGeometry()).flatMap((ring) => ring.slice(1).map((end, index) => [ring[index], end]));
+  return new ol.geom.MultiLineString(edges.filter((edge) => edge.some(([lon]) => Math.abs(lon) !== 180)));
+}
+
 function ringsOf(geometry) {
-  const rings = geometry.getType() === "Polygon" ? geometry.getCoordinates() : geometry.getCoordinates().flat();
-  // A ring of hundreds of corners is somebody's coastline: dots would hide it.
-  return rings.filter((ring) => ring.length < 200);
+  return geometry.getType() === "Polygon" ? geometry.getCoordinates() : geometry.getCoordinates().flat();
 }
 
 function sketch() {

@@ -3,7 +3,14 @@
 const DAY = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", weekday: "short", day: "numeric", month: "short" });
 const DATE = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", hour: "2-digit", minute: "2-digit" });
-const SECONDS = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const SECONDS = new Intl.DateTimeFormat("en-GB", {
+  timeZone: "UTC",
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
 
 export const day = (moment) => DAY.format(moment);
 export const clock = (moment) => CLOCK.format(moment);
@@ -30,12 +37,17 @@ export function span(text) {
   const [start, end] = interval(text);
   if (!start) return `until ${dateAndClock(end)}`;
   if (!end) return `from ${dateAndClock(start)}`;
-  if (DATE.format(start) !== DATE.format(end)) return `${dateAndClock(start)} – ${dateAndClock(end)}`;
+  if (DATE.format(start) !== DATE.format(end)) return `${DATE.format(start)}, ${clock(start)} – ${dateAndClock(end)}`;
   if (clock(start) === clock(end)) return `${DATE.format(start)}, ${clock(start)} UTC`;
   return `${DATE.format(start)}, ${clock(start)} – ${clock(end)} UTC`;
 }
 
-const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+const STEPS = [
+  ["day", 86400],
+  ["hour", 3600],
+  ["minute", 60],
+  ["second", 1],
+];
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
 /** `in 3 hours`, `2 minutes ago`. */

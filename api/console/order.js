@@ -1,8 +1,8 @@
 // One order: what was asked, how it goes, and the scenes that came of it.
 
 import { placeText, sizeText } from "./area.js";
-import { dateAndClock, dateAndSeconds, fromNow, span } from "./moment.js";
-import { fieldOf, isFinal, Status, statusName, statusOf } from "./orders.js";
+import { dateAndClock, dateAndSeconds, span } from "./moment.js";
+import { areaOf, fieldOf, isFinal, Status, statusName, statusOf } from "./orders.js";
 import { html, number, Refusal, useEffect, useState } from "./page.js";
 import { SceneCard, sceneOf } from "./scene.js";
 import { get, linkOf, local, post } from "./server.js";
@@ -26,21 +26,25 @@ export function OrderPage({ id, map }) {
     <section aria-label="Order" class="sheet">
       <a class="back" href="#orders">All orders</a>
       <${Refusal} problem=${problem} />
-      ${order && html`
+      ${
+        order &&
+        html`
         <${Heading} order=${order} map=${map} />
-        ${scenes.map((scene) => html`<${SceneCard} key=${scene.id} scene=${scene} onShow=${() => map.goTo(scene.footprint, { near: true })} />`)}
+        ${scenes.map((scene) => html`
+          <${SceneCard} key=${scene.id} scene=${scene} onShow=${() => map.goTo(scene.footprint, { near: true })} />`)}
         <${Timeline} history=${history} moving=${!isFinal(order)} />
         <${Asked} order=${order} />
-        <${Cancel} order=${order} onCancelled=${setOrder} onProblem=${setProblem} />`}
+        <${Cancel} order=${order} onCancelled=${setOrder} onProblem=${setProblem} />`
+      }
     </section>`;
 }
 
 function Heading({ order, map }) {
   return html`
     <header class="order-heading">
-      <h2>${placeText(order.geometry)}</h2>
+      <h2>${placeText(areaOf(order))}</h2>
       <p role="status"><${Status} code=${statusOf(order).status_code} /></p>
-      <button type="button" class="quiet" onClick=${() => map.goTo(order.geometry)}>Show area</button>
+      <button type="button" class="quiet" onClick=${() => map.goTo(areaOf(order))}>Show area</button>
     </header>`;
 }
 
@@ -48,12 +52,14 @@ function Timeline({ history, moving }) {
   return html`
     <h3>History</h3>
     <ol class="timeline ${moving ? "moving" : ""}" aria-label="History, newest first">
-      ${history.map((change) => html`
+      ${history.map(
+        (change) => html`
         <li key=${change.timestamp + change.status_code} data-status=${change.status_code}>
           <strong>${statusName(change.status_code)}</strong>
-          <time datetime=${change.timestamp} title=${dateAndClock(new Date(change.timestamp))}>${dateAndSeconds(new Date(change.timestamp))}</time>
+          <time datetime=${change.timestamp}>${dateAndSeconds(new Date(change.timestamp))}</time>
           ${change.reason_text && html`<p>${change.reason_text}</p>`}
-        </li>`)}
+        </li>`,
+      )}
     </ol>`;
 }
 
@@ -62,12 +68,12 @@ function Asked({ order }) {
   const cloud = request.order_parameters?.max_cloud_cover;
   const created = new Date(fieldOf(order, "created"));
   const rows = [
-    ["Area", `${sizeText(order.geometry)} around ${placeText(order.geometry)}`],
+    ["Area", sizeText(areaOf(order))],
     ["Time span", span(request.datetime)],
     ...termsOf(request.filter),
     ...(cloud === undefined ? [] : [["Cloud cover", `at most ${number(cloud)} %`]]),
     ["Product", fieldOf(order, "product_id")],
-    ["Ordered", `${dateAndClock(created)} (${fromNow(created)})`],
+    ["Ordered", dateAndClock(created)],
     ["Order", html`<a href="stapi/orders/${order.id}" class="id">${order.id}</a>`],
   ];
   return html`
@@ -85,7 +91,9 @@ function termsOf(filter) {
   return parts.map((part) => {
     const word = WORDS[part.args?.[0]?.property];
     const plain = word && RELATIONS[part.op] && typeof part.args[1] === "number";
-    return plain ? [word, `${RELATIONS[part.op]} ${number(part.args[1])}°`] : ["Filter", html`<code>${JSON.stringify(part)}</code>`];
+    return plain
+      ? [word, `${RELATIONS[part.op]} ${number(part.args[1])}°`]
+      : ["Filter", html`<code>${JSON.stringify(part)}</code>`];
   });
 }
 
@@ -104,7 +112,8 @@ function Cancel({ order, onCancelled, onProblem }) {
     }
   }
 
-  if (!asking) return html`<button type="button" class="quiet" onClick=${() => setAsking(true)}>Cancel this order</button>`;
+  if (!asking)
+    return html`<button type="button" class="quiet" onClick=${() => setAsking(true)}>Cancel this order</button>`;
   return html`
     <p class="confirm">No more pictures will be taken for it.
       <button type="button" class="danger" onClick=${cancel}>Cancel the order</button>
@@ -143,11 +152,11 @@ function useShownOnMap(order, scenes, map) {
   const known = order !== null;
   useEffect(() => {
     if (!known) return undefined;
-    map.goTo(order.geometry);
+    map.goTo(areaOf(order));
     return () => map.showArea(null);
   }, [known && order.id]);
   useEffect(() => {
-    if (known) map.showArea(order.geometry, { hollow: scenes.length > 0 });
+    if (known) map.showArea(areaOf(order), { hollow: scenes.length > 0 });
     map.showScenes(scenes);
     if (scenes.length > 0) map.goTo(scenes.at(-1).footprint, { near: true });
     return () => map.showScenes([]);

@@ -1,6 +1,6 @@
 // The list of orders, newest first, watched for as long as one of them can still change.
 
-import { placeText, sizeText } from "./area.js";
+import { placeText, sizeText, unwrapped } from "./area.js";
 import { dateAndClock, fromNow } from "./moment.js";
 import { Empty, html, Refusal, useEffect, useState } from "./page.js";
 import { get, linkOf } from "./server.js";
@@ -17,6 +17,9 @@ export const fieldOf = (order, name) => order[name] ?? order.properties?.[name];
 
 export const statusOf = (order) => fieldOf(order, "status");
 
+/** The area as it was asked for: in one piece, where the order's own geometry is cut at the antimeridian. */
+export const areaOf = (order) => unwrapped(fieldOf(order, "request").geometry);
+
 /** `user_cancelled` → `User cancelled`. */
 export const statusName = (code) => code[0].toUpperCase() + code.slice(1).replaceAll("_", " ");
 
@@ -30,8 +33,10 @@ export function Orders({ map }) {
   const [problem, setProblem] = useState(null);
   useEffect(() => watchOrders(setOrders, setNext, setProblem), []);
   useEffect(() => {
-    map.showAreas(orders ?? []);
-    map.onAreaChosen = (id) => { location.hash = `#order/${id}`; };
+    map.showAreas((orders ?? []).map((order) => ({ id: order.id, geometry: areaOf(order) })));
+    map.onAreaChosen = (id) => {
+      location.hash = `#order/${id}`;
+    };
     return () => map.showAreas([]);
   }, [orders, map]);
 
@@ -48,10 +53,13 @@ export function Orders({ map }) {
   return html`
     <section aria-label="Orders" class="sheet">
       <${Refusal} problem=${problem} />
-      ${orders?.length === 0 && html`
+      ${
+        orders?.length === 0 &&
+        html`
         <${Empty} title="No orders yet">
-          Choose an area under <a href="#new">New order</a>, look at the passes, and submit. Each order then appears here
-          with its state, up to the finished scene on the map.<//>`}
+          Choose an area under <a href="#new">New order</a>, look at the passes, and submit. Each order then appears
+          here with its state, up to the finished scene on the map.<//>`
+      }
       <ul class="orders">${orders?.map((order) => html`<${Row} key=${order.id} order=${order} />`)}</ul>
       ${next && html`<button type="button" onClick=${older}>Older orders</button>`}
     </section>`;
@@ -64,7 +72,7 @@ function Row({ order }) {
       <a href="#order/${order.id}" class="order-row">
         <${Status} code=${statusOf(order).status_code} />
         <time datetime=${created.toISOString()} title=${dateAndClock(created)}>${fromNow(created)}</time>
-        <span class="place">${placeText(order.geometry)} · ${sizeText(order.geometry)}</span>
+        <span class="place">${placeText(areaOf(order))} · ${sizeText(areaOf(order))}</span>
         <span class="reason">${statusOf(order).reason_text}</span>
       </a>
     </li>`;

@@ -6,12 +6,17 @@ import { html } from "./vendor/htm/standalone.module.js";
 /** A refusal, as the server or the page words it. */
 export function Refusal({ problem }) {
   if (!problem) return null;
-  const { title, detail, errors = [] } = problem instanceof Error && !problem.title ? { title: problem.message } : problem;
+  const {
+    title,
+    detail,
+    errors = [],
+  } = problem instanceof Error && !problem.title ? { title: problem.message } : problem;
   return html`
     <div class="refusal" role="alert">
       <strong>${title}</strong>
       ${detail && detail !== title && html`<p>${detail}</p>`}
-      ${errors.length > 1 && html`<ul>${errors.map(({ pointer, detail: what }) => html`<li>${pointer && html`<code>${pointer}</code> `}${what}</li>`)}</ul>`}
+      ${errors.length > 1 && html`<ul>${errors.map(({ pointer, detail: what }) => html`
+        <li>${pointer && html`<code>${pointer}</code> `}${what}</li>`)}</ul>`}
     </div>`;
 }
 

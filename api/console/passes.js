@@ -29,9 +29,13 @@ export function Passes({ passes, request, pointed, chosen, onPoint, onChoose }) 
     <p class="count" role="status">${passes.length} ${passes.length === 1 ? "pass" : "passes"}</p>
     <${Strip} passes=${passes} request=${request} lit=${pointed ?? chosen} onPoint=${onPoint} onChoose=${onChoose} />
     <div class="passes" onMouseLeave=${() => onPoint(null)}>
-      ${days.map(([name, ofDay]) => html`
+      ${days.map(
+        ([name, ofDay]) => html`
         <h3>${name}</h3>
-        <ul>${ofDay.map((pass) => html`<${Pass} key=${pass.id} pass=${pass} pointed=${pass.id === pointed} chosen=${pass.id === chosen} onPoint=${onPoint} onChoose=${onChoose} />`)}</ul>`)}
+        <ul>${ofDay.map((pass) => html`
+          <${Pass} key=${pass.id} pass=${pass} pointed=${pass.id === pointed} chosen=${pass.id === chosen}
+            onPoint=${onPoint} onChoose=${onChoose} />`)}</ul>`,
+      )}
     </div>`;
 }
 
@@ -49,7 +53,7 @@ function Pass({ pass, pointed, chosen, onPoint, onChoose }) {
         onClick=${() => onChoose(chosen ? null : pass.id)}>
         <time datetime=${pass.start.toISOString()} title=${fromNow(pass.start)}>${clock(pass.start)}</time>
         <span class="satellite">${pass.satellite}</span>
-        <${Tilt} degrees=${[pass.offNadir].flat()[0] ?? 0} />
+        <${Tilt} degrees=${leastOffNadir(pass)} />
         <span class="figure"><span class="sr">off-nadir </span>${quantity(pass.offNadir, "°")}</span>
         <span class="sun" aria-hidden="true">☀</span>
         <span class="figure"><span class="sr">sun elevation </span>${quantity(pass.sun, "°")}</span>
@@ -77,15 +81,25 @@ function Strip({ passes, request, lit, onPoint, onChoose }) {
     <figure class="strip">
       <svg viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">
         <path d="M0 23.500H100" class="ground" />
-        ${passes.map((pass) => html`
-          <g key=${pass.id} class=${pass.id === lit ? "lit" : ""} onMouseEnter=${() => onPoint(pass.id)} onMouseLeave=${() => onPoint(null)} onClick=${() => onChoose(pass.id)}>
+        ${passes.map(
+          (pass) => html`
+          <g key=${pass.id} class=${pass.id === lit ? "lit" : ""}
+            onMouseEnter=${() => onPoint(pass.id)} onMouseLeave=${() => onPoint(null)} onClick=${() => onChoose(pass.id)}>
             <path class="touch" d="M${at(pass)} 0V24" />
-            <path class="mark" d="M${at(pass)} 23.500V${2 + 20 * ([pass.offNadir].flat()[0] / STEEPEST)}" />
-          </g>`)}
+            <path class="mark" d="M${at(pass)} 23.500V${2 + 20 * (leastOffNadir(pass) / STEEPEST)}" />
+          </g>`,
+        )}
       </svg>
-      <figcaption><span>${day(from)}</span><span class="caption">taller: closer to straight down</span><span>${day(to)}</span></figcaption>
+      <figcaption>
+        <span>${day(from)}</span><span>taller: closer to straight down</span><span>${day(to)}</span>
+      </figcaption>
     </figure>`;
 }
 
 export const passText = (pass) =>
-  `${day(pass.start)} ${clock(pass.start)} UTC, ${pass.satellite}, ${number([pass.offNadir].flat()[0] ?? 0)}° off nadir`;
+  `${day(pass.start)} ${clock(pass.start)} UTC, ${pass.satellite}, ${number(leastOffNadir(pass))}° off nadir`;
+
+/** STAPI lets an uncertain value be a range. */
+function leastOffNadir(pass) {
+  return [pass.offNadir].flat()[0] ?? 0;
+}

@@ -7,18 +7,34 @@ const DEFAULT_DAYS = 3;
 
 /** What the filters mean, in the order they are shown; their bounds come from the product's own schemas. */
 export const LIMITS = [
-  { key: "maxOffNadir", label: "Off-nadir angle at most", unit: "°", property: "view:off_nadir", op: "<=", floor: 0, ceiling: 30 },
-  { key: "minSun", label: "Sun elevation at least", unit: "°", property: "view:sun_elevation", op: ">=", floor: 0, ceiling: 80 },
+  {
+    key: "maxOffNadir",
+    label: "Off-nadir angle at most",
+    unit: "°",
+    property: "view:off_nadir",
+    op: "<=",
+    floor: 0,
+    ceiling: 30,
+  },
+  {
+    key: "minSun",
+    label: "Sun elevation at least",
+    unit: "°",
+    property: "view:sun_elevation",
+    op: ">=",
+    floor: 0,
+    ceiling: 80,
+  },
   { key: "maxCloud", label: "Cloud cover at most", unit: " %", parameter: "max_cloud_cover", floor: 0, ceiling: 100 },
 ];
 
 export function newRequest(now = new Date()) {
   const start = new Date(Math.ceil(now.getTime() / 60_000) * 60_000);
-  return { area: null, ...window_(start, DEFAULT_DAYS), maxOffNadir: 30, minSun: 10, maxCloud: 100 };
+  return { area: null, ...spanOf(start, DEFAULT_DAYS), maxOffNadir: 30, minSun: 10, maxCloud: 100 };
 }
 
 /** A time span of so many days from a moment on, as the form's fields hold it. */
-export function window_(start, days) {
+export function spanOf(start, days) {
   return { start: toField(start), end: toField(new Date(start.getTime() + days * DAY_MS)) };
 }
 
@@ -43,7 +59,10 @@ export function limitsOf(queryables, parameters) {
     .map((limit) => ({
       ...limit,
       floor: limit.schema.minimum ?? limit.floor,
-      ceiling: Math.min(limit.schema.maximum ?? limit.ceiling, limit.property === "view:sun_elevation" ? limit.ceiling : Infinity),
+      ceiling: Math.min(
+        limit.schema.maximum ?? limit.ceiling,
+        limit.property === "view:sun_elevation" ? limit.ceiling : Infinity,
+      ),
     }));
 }
 
@@ -53,7 +72,8 @@ function schemaOf(limit, queryables, parameters) {
 
 /** Body of an opportunity search, and of an order. A limit at its loosest is left out. */
 export function bodyOf(request, limits) {
-  const filters = limits.filter((limit) => limit.property && tightens(limit, request[limit.key]))
+  const filters = limits
+    .filter((limit) => limit.property && tightens(limit, request[limit.key]))
     .map(({ op, property, key }) => ({ op, args: [{ property }, request[key]] }));
   return {
     datetime: `${fromField(request.start).toISOString()}/${fromField(request.end).toISOString()}`,
@@ -63,7 +83,8 @@ export function bodyOf(request, limits) {
 }
 
 export function orderBodyOf(request, limits) {
-  const parameters = limits.filter((limit) => limit.parameter && tightens(limit, request[limit.key]))
+  const parameters = limits
+    .filter((limit) => limit.parameter && tightens(limit, request[limit.key]))
     .map(({ parameter, key }) => [parameter, request[key]]);
   return { ...bodyOf(request, limits), order_parameters: Object.fromEntries(parameters) };
 }

@@ -37,7 +37,8 @@ export function SceneCard({ scene, onShow }) {
       ${scene.thumbnail && html`<img src=${scene.thumbnail} alt="Thumbnail of scene ${scene.id}" />`}
       <dl class="facts">${facts.map(([term, value]) => html`<dt>${term}</dt><dd>${value}</dd>`)}</dl>
       <ul class="files" aria-label="Files">
-        ${scene.files.map((file) => html`<li><a href=${file.href} download>${file.title ?? file.key}</a> <span>${size(file["file:size"])}</span></li>`)}
+        ${scene.files.map((file) => html`
+          <li><a href=${file.href} download>${file.title ?? file.key}</a> <span>${size(file["file:size"])}</span></li>`)}
         <li><a href=${scene.href}>STAC item</a> <span>JSON</span></li>
       </ul>
       <button type="button" onClick=${onShow}>Show on map</button>
@@ -49,5 +50,7 @@ const breakable = (name) => name.split(/(?<=_)/).flatMap((part) => [part, html`<
 
 function size(bytes) {
   if (!bytes) return "";
-  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toLocaleString("en", { maximumSignificantDigits: 2 })} MB`;
+  return bytes < 1e6
+    ? `${Math.ceil(bytes / 1e3)} kB`
+    : `${(bytes / 1e6).toLocaleString("en", { maximumSignificantDigits: 2 })} MB`;
 }

@@ -2,7 +2,6 @@
 
 /** What the server refused, or that it did not answer (RFC 9457 "problem details"). */
 export class Problem extends Error {
-  /** @param {{title: string, detail?: string, status?: number, errors?: {pointer?: string, detail: string}[]}} problem */
   constructor({ title, detail = "", status = 0, errors = [] }) {
     super(detail || title);
     Object.assign(this, { title, detail, status, errors });

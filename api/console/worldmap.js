@@ -1,9 +1,11 @@
 // The world map: outlines and graticule that need no network, and on them the area, the passes and the finished scenes.
 // Every coordinate here is lon, lat in degrees; OpenLayers projects (Web Mercator, or plate carrée for the poles).
 
-import { extent as extentOf, unwrapped } from "./area.js";
+import { extent as extentOf } from "./area.js";
 import { graticule } from "./graticule.js";
 import { inks } from "./ink.js";
+import { outlines } from "./outlines.js";
+import { pictureLayers } from "./picture.js";
 
 /** Beyond this latitude Web Mercator runs out, and the map is shown in plate carrée. */
 const MERCATOR_LIMIT = 84;
@@ -34,7 +36,9 @@ export class WorldMap {
   constructor(target) {
     ol.proj.useGeographic();
     this.chosenPass = null;
-    this.sources = Object.fromEntries(["graticule", "scenes", "passes", "area"].map((name) => [name, new ol.source.Vector()]));
+    this.sources = Object.fromEntries(
+      ["graticule", "scenes", "passes", "area"].map((name) => [name, new ol.source.Vector()]),
+    );
     this.layers = this.#makeLayers();
     this.pictures = new ol.layer.Group({ zIndex: 5 });
     this.map = new ol.Map({
@@ -43,7 +47,10 @@ export class WorldMap {
       layers: [...Object.values(this.layers), this.pictures],
       // By default a map that can have the focus is not moved without it; this one is not passed by in scrolling.
       interactions: ol.interaction.defaults.defaults({ onFocusOnly: false }),
-      controls: [new ol.control.Zoom({ zoomInTipLabel: "Zoom in", zoomOutTipLabel: "Zoom out" }), new ol.control.ScaleLine()],
+      controls: [
+        new ol.control.Zoom({ zoomInTipLabel: "Zoom in", zoomOutTipLabel: "Zoom out" }),
+        new ol.control.ScaleLine(),
+      ],
     });
     this.#listen();
     this.ink();
@@ -73,7 +80,9 @@ export class WorldMap {
     this.layers.graticule.setStyle(this.styles.graticule);
     this.layers.scenes.setStyle(this.styles.scene);
     this.layers.area.setStyle(this.styles.area);
-    this.layers.passes.setStyle((pass) => (pass.getId() === this.chosenPass ? this.styles.chosenPass : this.styles.pass));
+    this.layers.passes.setStyle((pass) =>
+      pass.getId() === this.chosenPass ? this.styles.chosenPass : this.styles.pass,
+    );
   }
 
   /** How large an extent is on the screen. */
@@ -173,7 +182,7 @@ export class WorldMap {
     });
   }
 
-  /** Show an area of interest, or none: an editable one has corners to drag, a hollow one does not tint what it holds. */
+  /** Show an area of interest, or none: an editable one has corners to drag, a hollow one tints nothing. */
   showArea(geometry, { editable = false, hollow = false } = {}) {
     this.editable = editable;
     this.modify.setActive(editable && !this.drawing);
@@ -207,7 +216,9 @@ export class WorldMap {
   showScenes(scenes) {
     this.sources.scenes.clear();
     this.sources.scenes.addFeatures(scenes.map(({ footprint }) => featureOf(footprint)));
-    this.pictures.setLayers(new ol.Collection(scenes.flatMap(({ picture }) => (picture ? pictureLayers(picture) : []))));
+    this.pictures.setLayers(
+      new ol.Collection(scenes.flatMap(({ picture }) => (picture ? pictureLayers(picture) : []))),
+    );
   }
 
   /** Pan and zoom to a geometry. */
@@ -244,13 +255,17 @@ export class WorldMap {
     const size = this.map.getSize();
     const [west, , east] = view.calculateExtent(size);
     const next = viewOf(plane, [lon, lat], 1);
-    next.setResolution(((east - west) / size[0]) * (plane === PLANES.mercator ? ol.proj.get(plane).getExtent()[2] / 180 : 1));
+    next.setResolution(
+      ((east - west) / size[0]) * (plane === PLANES.mercator ? ol.proj.get(plane).getExtent()[2] / 180 : 1),
+    );
     this.map.setView(next);
     this.onPlane(this.reachesPoles);
   }
 
   showWorld() {
-    this.map.getView().animate({ ...WORLD, zoom: worldZoom(this.map.getTargetElement()), duration: this.#duration(400) });
+    this.map
+      .getView()
+      .animate({ ...WORLD, zoom: worldZoom(this.map.getTargetElement()), duration: this.#duration(400) });
   }
 }
 
@@ -267,39 +282,6 @@ function viewOf(projection, center, zoom) {
     extent: [-Infinity, degrees(south), Infinity, degrees(north)],
     constrainOnlyCenter: true,
   });
-}
-
-function outlines(url) {
-  const source = new ol.source.Vector({
-    url,
-    format: new ol.format.TopoJSON({ layers: ["countries"] }),
-    attributions: "Natural Earth",
-  });
-  source.on("addfeature", ({ feature }) => settle(feature));
-  return source;
-}
-
-/** Natural Earth's rings jump at ±180°; continued over it, they fill what they mean. The name stands in the largest polygon. */
-function settle(country) {
-  const [west, , east] = country.getGeometry().getExtent();
-  if (east - west > 180) country.setGeometry(GEOJSON.readGeometry(unwrapped(geometryOf(country), { seam: true })));
-  const geometry = country.getGeometry();
-  const parts = geometry.getType() === "Polygon" ? [geometry] : geometry.getPolygons();
-  country.set("largest", parts.reduce((best, part) => (part.getArea() > best.getArea() ? part : best)), true);
-}
-
-/** A picture across the antimeridian is laid down on either side of the world. */
-function pictureLayers({ href, bbox }) {
-  const [west, south, , north] = bbox;
-  const east = bbox[2] < west ? bbox[2] + 360 : bbox[2];
-  const turns = [0, east > 180 ? -360 : null, west < -180 ? 360 : null].filter((turn) => turn !== null);
-  return turns.map((turn) => new ol.layer.Image({
-    source: new ol.source.ImageStatic({
-      url: href,
-      imageExtent: [west + turn, south, east + turn, north],
-      projection: "EPSG:4326",
-    }),
-  }));
 }
 
 const GEOJSON = new ol.format.GeoJSON();

@@ -398,6 +398,14 @@ def test_refusals_are_told_in_the_servers_words_and_lose_nothing(console: Consol
     assert "unknown" in page.get_by_role("alert").inner_text()
 
 
+@pytest.mark.browser
+def test_without_its_third_party_code_it_says_what_to_do(console: Console) -> None:
+    console.expected = ("Failed to load resource",)
+    console.page.route("**/vendor/**", lambda route: route.abort())
+    console.page.goto(console.address)
+    console.page.get_by_text("make console").wait_for()
+
+
 def test_the_page_may_run_nothing_but_its_own_files(served: Running) -> None:
     for path in ("/", "/app.js"):
         policy = httpx.get(served.address + path).headers["content-security-policy"]
