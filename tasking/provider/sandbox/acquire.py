@@ -36,6 +36,7 @@ DEM_POSTING_M = 10.0
 DEM_MARGIN_M = 400.0
 """The DEM reaches so far beyond the ground that the rays cross between its lowest and its highest height."""
 
+_DEM_BLOCK_ROWS = 512
 _NO_CLOUD_KNOWN = 255
 _TILED = {"driver": "GTiff", "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1}
 
@@ -136,11 +137,13 @@ def _write_dem(camera: Camera, low: float, high: float, path: Path) -> None:
     height_px = int(np.ceil((north - lat.min()) / lat_step + edge))
     lons = west + lon_step * (np.arange(width) + 0.5)
     lats = north - lat_step * (np.arange(height_px) + 0.5)
-    heights = terrain_height(lons[None, :], lats[:, None]).astype(np.float32)
     transform = Affine(lon_step, 0.0, west, 0.0, -lat_step, north)
     profile = {"height": height_px, "width": width, "count": 1, "dtype": "float32", "crs": "EPSG:4326"}
     with rasterio.open(path, "w", **_TILED, **profile, transform=transform, predictor=3, nodata=-9999.0) as file:
-        file.write(heights, 1)
+        for top in range(0, height_px, _DEM_BLOCK_ROWS):
+            some = lats[top : top + _DEM_BLOCK_ROWS, None]
+            heights = terrain_height(lons[None, :], some).astype(np.float32)
+            file.write(heights, 1, window=Window(0, top, width, len(some)))
 
 
 def _delivery_id(acquisition: Acquisition, attempt: str | None) -> str:

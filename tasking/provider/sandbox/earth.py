@@ -1,6 +1,6 @@
 """The shape of the made-up Earth: terrain as a pure function of place, and where a ray meets it.
 
-Land everywhere, 0 to some 2,500 m above the ellipsoid. Rivers run along the zero lines of a noise; the ground rises
+Land everywhere, 0 to some 2,300 m above the ellipsoid. Rivers run along the zero lines of a noise; the ground rises
 from them to plains or mountains, as another, slower noise decides:
 
     height = base + amplitude · valley(river noise) · ridges(five octaves)
@@ -36,7 +36,6 @@ _VALLEY2 = 0.23**2
 NX, NY, NZ, HEIGHT, SLOPE_X, SLOPE_Y, SLOPE_Z, RIVER = range(8)
 """Columns of a hit: unit normal of the ellipsoid, metres above it, the terrain's gradient (m/m, tangent), distance from
 the nearest river's middle line in metres (about)."""
-
 
 _LENGTHS_M = (170_000.0, 55_000.0, 11_000.0, 3_700.0, 1_100.0, 5_300.0, 2_500.0, 1_170.0, 550.0, 260.0)
 """Lattices of the octaves: two that place the mountains, three of the rivers, five of the ridges."""
@@ -145,10 +144,9 @@ def _meet(origins: Floats, ahead: Floats, across: Floats, tangents: Floats, hits
                 rate = dx * nx + dy * ny + dz * nz - (gx * dx + gy * dy + gz * dz)
                 if abs(miss) < _TOLERANCE_M:
                     break
-                k -= miss / min(rate, -0.3)
+                k -= miss / min(rate, -0.3)  # a ray comes down faster than the ground falls, see above
                 # Newton's error is the square of the step times the terrain's curvature, at most 0.02 a metre.
                 if miss * miss * 0.02 < _TOLERANCE_M:
-                    height -= miss
                     miss = 0.0
                     break
             if abs(miss) > _TOLERANCE_M:

@@ -13,73 +13,46 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from tasking.provider.sandbox.earth import SPHERE_M, Floats, surface
-from tasking.provider.sandbox.noise import Whole, fraction, hashed, noise
+from tasking.provider.sandbox.material import (
+    ASPHALT,
+    CONCRETE,
+    CROP,
+    FOREST,
+    GRAIN,
+    MAIZE,
+    MEADOW,
+    NOTHING,
+    RAPE,
+    ROCK,
+    SLATE,
+    SNOW,
+    SOIL,
+    STUBBLE,
+    TILES,
+    TRACK,
+    TUNDRA,
+    WATER,
+    Colour,
+    mixed,
+    over,
+    soft,
+)
+from tasking.provider.sandbox.noise import fraction, hashed, noise
 
 Integers = NDArray[np.int64]
 
 BANDS = ("blue", "green", "red", "nir", "pan")
 """Order of the last axis of every picture here."""
 
-_MATERIALS = np.array(
-    [
-        (0.045, 0.055, 0.040, 0.020),  # water
-        (0.028, 0.048, 0.030, 0.270),  # forest
-        (0.045, 0.095, 0.065, 0.400),  # meadow
-        (0.040, 0.085, 0.045, 0.500),  # young crop
-        (0.090, 0.150, 0.190, 0.330),  # ripe grain
-        (0.085, 0.115, 0.150, 0.220),  # bare soil
-        (0.055, 0.175, 0.165, 0.430),  # rape in flower
-        (0.060, 0.105, 0.095, 0.330),  # stubble
-        (0.035, 0.070, 0.042, 0.430),  # maize
-        (0.130, 0.150, 0.165, 0.210),  # rock
-        (0.800, 0.820, 0.815, 0.720),  # snow
-        (0.085, 0.095, 0.100, 0.115),  # asphalt
-        (0.150, 0.190, 0.230, 0.290),  # track, gravel
-        (0.080, 0.110, 0.220, 0.280),  # tiles
-        (0.130, 0.135, 0.140, 0.150),  # slate
-        (0.300, 0.320, 0.330, 0.350),  # concrete, sheet metal
-        (0.070, 0.095, 0.105, 0.200),  # tundra
-    ]
-)
-"""Reflectance in blue, green, red and near infrared; plausible, rounded."""
-
-(
-    _WATER, _FOREST, _MEADOW, _CROP, _GRAIN, _SOIL, _RAPE, _STUBBLE, _MAIZE, _ROCK, _SNOW, _ASPHALT, _TRACK, _TILES,
-    _SLATE, _CONCRETE, _TUNDRA,
-) = (np.int64(i) for i in range(17))  # fmt: skip
-# Not plain integers: numba would compile a function again for each one that it is called with.
-
-_CROPS = np.array([_MEADOW] * 4 + [_CROP] * 2 + [_GRAIN] * 3 + [_SOIL] * 2 + [_RAPE] + [_STUBBLE] * 2 + [_MAIZE] * 2)
+_CROPS = np.array([MEADOW] * 4 + [CROP] * 2 + [GRAIN] * 3 + [SOIL] * 2 + [RAPE] + [STUBBLE] * 2 + [MAIZE] * 2)
 """What stands on sixteen fields."""
 
+# Kinds of chance; see `material` for why they are not plain integers.
 _SEED, _SHIFT, _BLOCK, _FIELD, _STREET, _HOUSE, _NIL = (np.int64(i) for i in (5, 6, 7, 8, 9, 10, 0))
 
 _DISTRICT_M = 4_600.0
 _HAZE = np.array([0.040, 0.026, 0.015, 0.006])
 """Reflectance that the air adds."""
-
-
-@njit(nogil=True, error_model="numpy")
-def _soft(edge_m: float, width_m: float) -> float:
-    """0 to 1 as a signed distance goes from outside (negative) to inside an edge of this softness."""
-    t = min(max(edge_m / width_m + 0.5, 0.0), 1.0)
-    return t * t * (3 - 2 * t)
-
-
-@njit(nogil=True, error_model="numpy")
-def _over(
-    colour: tuple[float, float, float, float], what: Whole, light: float, cover: float
-) -> tuple[float, float, float, float]:
-    """A material of this brightness laid over a colour."""
-    b, g, r, n = colour
-    m = _MATERIALS[what]
-    light = max(light, 0.2)
-    return (
-        b + cover * (light * m[0] - b),
-        g + cover * (light * m[1] - g),
-        r + cover * (light * m[2] - r),
-        n + cover * (light * m[3] - n),
-    )
 
 
 @njit(nogil=True, error_model="numpy")
@@ -125,7 +98,7 @@ def _district(qx: float, qy: float, qz: float, seeds: Floats, owns: Integers) ->
 
 
 @njit(nogil=True, error_model="numpy")
-def _fields(u: float, v: float, own: int, patch: float, grain: float) -> tuple[float, float, float, float]:
+def _fields(u: float, v: float, own: int, patch: float, grain: float) -> Colour:
     """Colour of farmland at a place of a district."""
     wide, high = 420 + 300 * fraction(own, 0), 320 + 200 * fraction(own, 2)
     j = floor(v / high)
@@ -153,40 +126,38 @@ def _fields(u: float, v: float, own: int, patch: float, grain: float) -> tuple[f
     across = y if x1 - x0 > y1 - y0 else x
     rows = 0.06 * sin(across * 6.2831853 / (7.0 + 7.0 * fraction(bits, 1)))
     if kind < 0.07:
-        colour = _over((0.0, 0.0, 0.0, 0.0), _FOREST, light * (1 + 1.6 * grain), 1.0)
+        colour = over(NOTHING, FOREST, light * (1 + 1.6 * grain), 1.0)
     else:
         what = _CROPS[int((kind - 0.07) / 0.93 * 15.999)]
-        colour = _over((0.0, 0.0, 0.0, 0.0), what, light * (1 + rows), 1.0)
+        colour = over(NOTHING, what, light * (1 + rows), 1.0)
     if fraction(bits, 0) < 0.4:
-        colour = _over(colour, _FOREST, 0.9 + grain, 0.8 * _soft(2.5 - edge_m, 2.5))
+        colour = over(colour, FOREST, 0.9 + grain, 0.8 * soft(2.5 - edge_m, 2.5))
     else:
-        colour = _over(colour, _MEADOW, 1.1, 0.7 * _soft(1.5 - edge_m, 2.0))
-    colour = _over(colour, _TRACK, 1.0, _soft(2.2 - road_m, 2.0))
+        colour = over(colour, MEADOW, 1.1, 0.7 * soft(1.5 - edge_m, 2.0))
+    colour = over(colour, TRACK, 1.0, soft(2.2 - road_m, 2.0))
     if farm and x < 70 and y < 50:
         roof_m = min(x - 14, 52 - x, y - 12, 26 - y)
         barn_m = min(x - 34, 58 - x, y - 30, 44 - y)
-        colour = _over(colour, _TRACK, 0.9, 0.8)
-        colour = _over(colour, _TILES, 1.0, _soft(roof_m, 2.0))
-        colour = _over(colour, _CONCRETE, 1.0, _soft(barn_m, 2.0))
+        colour = over(colour, TRACK, 0.9, 0.8)
+        colour = over(colour, TILES, 1.0, soft(roof_m, 2.0))
+        colour = over(colour, CONCRETE, 1.0, soft(barn_m, 2.0))
     return colour
 
 
 @njit(nogil=True, error_model="numpy")
-def _town(u: float, v: float, own: int, grain: float) -> tuple[float, float, float, float]:
+def _town(u: float, v: float, own: int, grain: float) -> Colour:
     """Colour of streets, houses and gardens at a place of a district."""
     wide, high = 112.0, 72.0
     i, j = floor(u / wide), floor(v / high)
     x, y = u - i * wide, v - j * high
     block = hashed(i, j, own, _STREET)
-    colour = _over((0.0, 0.0, 0.0, 0.0), _MEADOW, 0.85 + 0.9 * grain, 1.0)
+    colour = over(NOTHING, MEADOW, 0.85 + 0.9 * grain, 1.0)
     use = fraction(block, 0)
     if use < 0.10:  # a hall and its yard
-        colour = _over(colour, _ASPHALT, 1.3, 0.9)
-        colour = _over(
-            colour, _CONCRETE, 0.8 + 0.8 * fraction(block, 1), _soft(min(x - 20, 98 - x, y - 16, 52 - y), 2.0)
-        )
+        colour = over(colour, ASPHALT, 1.3, 0.9)
+        colour = over(colour, CONCRETE, 0.8 + 0.8 * fraction(block, 1), soft(min(x - 20, 98 - x, y - 16, 52 - y), 2.0))
     elif use < 0.20:  # a park
-        colour = _over(colour, _FOREST, 1.1 + 1.5 * grain, _soft(60 * grain + 4, 8.0))
+        colour = over(colour, FOREST, 1.1 + 1.5 * grain, soft(60 * grain + 4, 8.0))
     else:
         lot, row = int(x / 18.67), int(y / 36)
         bits = hashed(lot, row, block, _HOUSE)
@@ -195,12 +166,12 @@ def _town(u: float, v: float, own: int, grain: float) -> tuple[float, float, flo
         near = 7 + 7 * fraction(bits, 2)
         roof_m = min(a - left, right - a, b - near, near + 11 + 5 * fraction(bits, 0) - b)
         pick = fraction(bits, 1)
-        what = _TILES if pick < 0.6 else (_SLATE if pick < 0.85 else _CONCRETE)
+        what = TILES if pick < 0.6 else (SLATE if pick < 0.85 else CONCRETE)
         # Two sides of a pitched roof
         light = 1.12 if b < near + 6 else 0.85
-        colour = _over(colour, what, light * (0.85 + 0.3 * fraction(bits, 2)), _soft(roof_m, 2.0))
+        colour = over(colour, what, light * (0.85 + 0.3 * fraction(bits, 2)), soft(roof_m, 2.0))
     street_m = min(x, wide - x, y, high - y)
-    return _over(colour, _ASPHALT, 1.0 + 0.1 * grain, _soft(3.6 - street_m, 2.0))
+    return over(colour, ASPHALT, 1.0 + 0.1 * grain, soft(3.6 - street_m, 2.0))
 
 
 @njit(nogil=True, error_model="numpy")
@@ -213,7 +184,7 @@ def _colour(  # noqa: PLR0917 - numba
     river_m: float,
     seeds: Floats,
     owns: Integers,
-) -> tuple[float, float, float, float]:
+) -> Colour:
     """Reflectance of the ground at a place on the sphere of metres."""
     wx, wy, broad, patch, grain = 0.0, 0.0, 0.0, 0.0, 0.0
     for octave in range(7):
@@ -232,33 +203,33 @@ def _colour(  # noqa: PLR0917 - numba
     cold = qz / SPHERE_M
     warm = sqrt(max(1 - cold * cold, 0.0))
     trees = 2050 * warm * sqrt(warm) + 500 * broad  # where they end, in metres of height
-    farms = _soft(trees - 250 - height, 80.0) * _soft(0.34 - slope + 0.2 * broad, 0.08)
-    colour = _over((0.0, 0.0, 0.0, 0.0), _MEADOW, 0.9 + 0.6 * patch + 0.35 * grain, 1.0)
-    colour = _over(colour, _TUNDRA, 1.0 + 0.5 * patch + 0.8 * grain, _soft(height - trees + 60, 200.0))
-    wood = _soft(broad + 0.75 * slope - 0.20 + 0.10 * grain, 0.05) * _soft(trees - height, 90.0)
+    farms = soft(trees - 250 - height, 80.0) * soft(0.34 - slope + 0.2 * broad, 0.08)
+    colour = over(NOTHING, MEADOW, 0.9 + 0.6 * patch + 0.35 * grain, 1.0)
+    colour = over(colour, TUNDRA, 1.0 + 0.5 * patch + 0.8 * grain, soft(height - trees + 60, 200.0))
+    wood = soft(broad + 0.75 * slope - 0.20 + 0.10 * grain, 0.05) * soft(trees - height, 90.0)
     u, v, border_m, own = 0.0, 0.0, 1e9, 0
     if farms > 0:
         u, v, border_m, own = _district(qx + 160 * wx, qy + 160 * wy, qz + 110 * (wx - wy), seeds, owns)
         if wood < 1:
-            colour = _mix(colour, _fields(u, v, own, patch, grain), farms)
-    colour = _over(colour, _FOREST, 1.0 + 0.5 * patch + 1.5 * grain, wood)
+            colour = mixed(colour, _fields(u, v, own, patch, grain), farms)
+    colour = over(colour, FOREST, 1.0 + 0.5 * patch + 1.5 * grain, wood)
     town_m = 260 + 650 * fraction(own, 0) + 500 * broad - sqrt(u * u + v * v)
     if farms > 0 and fraction(own, 2) < 0.5 and town_m > -3:
-        colour = _mix(colour, _town(u, v, own, grain), farms * _soft(town_m, 6.0))
+        colour = mixed(colour, _town(u, v, own, grain), farms * soft(town_m, 6.0))
     bare = max(
-        _soft(slope - 0.66 + 0.2 * patch + 0.2 * grain, 0.25),
-        _soft(height - trees - 380 + 300 * patch + 200 * grain, 300.0),
+        soft(slope - 0.66 + 0.2 * patch + 0.2 * grain, 0.25),
+        soft(height - trees - 380 + 300 * patch + 200 * grain, 300.0),
     )
-    colour = _over(colour, _ROCK, 1.0 + 0.25 * patch + 0.8 * grain, bare)
-    snow = _soft(height - trees - 620 + 320 * patch + 60 * grain - 500 * slope, 140.0) * _soft(0.85 - slope, 0.2)
-    colour = _over(colour, _SNOW, 1.0 + 0.12 * patch + 0.06 * grain, snow)
-    reach = 9 + 30 * max(broad + 0.25, 0.0) + 380 * max(lakes - 0.22, 0.0) * _soft(0.2 - slope, 0.2)
-    colour = _over(colour, _TRACK, 1.0 + grain, 0.8 * _soft(reach + 4 - river_m, 3.0))
-    colour = _over(colour, _WATER, 1.0 + 0.25 * patch + 0.1 * grain, _soft(reach - river_m, 3.0))
+    colour = over(colour, ROCK, 1.0 + 0.25 * patch + 0.8 * grain, bare)
+    snow = soft(height - trees - 620 + 320 * patch + 60 * grain - 500 * slope, 140.0) * soft(0.85 - slope, 0.2)
+    colour = over(colour, SNOW, 1.0 + 0.12 * patch + 0.06 * grain, snow)
+    reach = 9 + 30 * max(broad + 0.25, 0.0) + 380 * max(lakes - 0.22, 0.0) * soft(0.2 - slope, 0.2)
+    colour = over(colour, TRACK, 1.0 + grain, 0.8 * soft(reach + 4 - river_m, 3.0))
+    colour = over(colour, WATER, 1.0 + 0.25 * patch + 0.1 * grain, soft(reach - river_m, 3.0))
     if farms > 0:
-        colour = _over(colour, _MEADOW, 1.0, farms * _soft(8 - border_m, 2.0))
-        colour = _over(colour, _ASPHALT, 1.0, farms * _soft(4.6 - border_m, 2.0))
-        colour = _over(colour, _CONCRETE, 0.9, farms * _soft(0.8 - border_m, 1.5))
+        colour = over(colour, MEADOW, 1.0, farms * soft(8 - border_m, 2.0))
+        colour = over(colour, ASPHALT, 1.0, farms * soft(4.6 - border_m, 2.0))
+        colour = over(colour, CONCRETE, 0.9, farms * soft(0.8 - border_m, 1.5))
     return colour
 
 
@@ -267,18 +238,6 @@ _LENGTHS_M = (1_500.0, 1_500.0, 1_150.0, 290.0, 75.0, 21.0, 7.0)
 clods."""
 
 _SHARES = (0.0, 0.0, 1.0, 0.4, 0.16, 0.45, 0.8)
-
-
-@njit(nogil=True, error_model="numpy")
-def _mix(
-    below: tuple[float, float, float, float], above: tuple[float, float, float, float], cover: float
-) -> tuple[float, float, float, float]:
-    return (
-        below[0] + cover * (above[0] - below[0]),
-        below[1] + cover * (above[1] - below[1]),
-        below[2] + cover * (above[2] - below[2]),
-        below[3] + cover * (above[3] - below[3]),
-    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
