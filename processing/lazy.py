@@ -12,16 +12,19 @@ from processing.dem import Dem
 from processing.errors import OutputError
 from processing.graph import OrthoJob, RawRaster, plan
 from processing.grid import OutputGrid
+from processing.ground import choose_grid
 from processing.ortho import Pixels
 
 
-def open_ortho(raster: RawRaster, dem: Dem, grid: OutputGrid, *, resampling: str = "bilinear") -> xr.DataArray:
+def open_ortho(
+    raster: RawRaster, dem: Dem, grid: OutputGrid | None = None, *, resampling: str = "bilinear"
+) -> xr.DataArray:
     """The pixels that `orthorectify` would write, as a dask array of superblocks on the map.
 
     Parameters
     ----------
     grid
-        North up: its rows are one y each and its columns one x.
+        North up: its rows are one y each and its columns one x. The scene's own, as `choose_grid` makes it, where None.
 
     Returns
     -------
@@ -33,6 +36,9 @@ def open_ortho(raster: RawRaster, dem: Dem, grid: OutputGrid, *, resampling: str
     OutputError, HeightsError, SensorModelError, DeliveryError
         At once for what can be known from the headers; ground without a height when it is computed.
     """
+    if grid is None:
+        image = raster.image()
+        grid = choose_grid(raster.rpc, (image.height, image.width), dem)
     a, b, c, d, e, f = grid.transform
     if b or d:
         raise OutputError(

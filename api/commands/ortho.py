@@ -51,7 +51,7 @@ def ortho(
 ) -> None:
     """Orthorectify a raw scene into a Cloud-Optimized GeoTIFF.
 
-    The sensor model is the scene's RPC: SRC_RPC.TXT or a DIMAP file beside it, or the RPC tag inside it.
+    The sensor model is the scene's RPC: SRC_RPC.TXT beside it, or the RPC tag inside it.
 
     \b
     Examples:
