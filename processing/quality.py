@@ -1,7 +1,7 @@
 """How good a product is: where it has data, how cloudy it is, and its checksum; see `displacement` for its accuracy."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -116,7 +116,7 @@ def outline(inside: Mask, transform: Affine, crs: str) -> Footprint | None:
         return None
     # Straight lines of the map bend in lon, lat: many points first, then those that a straight line will do without.
     west, south, east, north = simple.bounds
-    dense = MultiPolygon(drawn).segmentize(max(east - west, north - south) / 64)
+    dense = _dense(drawn, max(east - west, north - south) / 64)
     whole = Footprint.of(_on_globe(dense, crs))
     tolerance_deg = pixel / 2 / (1 if is_geographic(crs) else METRES_PER_DEGREE)
     return Footprint.of(shapely.set_precision(whole.polygons.simplify(tolerance_deg), PRECISION_DEG))
@@ -126,6 +126,16 @@ def _without_specks(polygon: Polygon, smallest: float) -> Polygon:
     return Polygon(polygon.exterior, [ring for ring in polygon.interiors if Polygon(ring).area >= smallest])
 
 
+def _dense(polygons: Iterable[Polygon], step: float) -> MultiPolygon:
+    """The same polygons with a point at least every `step`, ring by ring: GEOS 3.14 empties some whole ones."""
+    return MultiPolygon(
+        [
+            Polygon(shapely.segmentize(one.exterior, step), [shapely.segmentize(ring, step) for ring in one.interiors])
+            for one in polygons
+        ]
+    )
+
+
 def _on_globe(polygons: MultiPolygon, crs: str) -> MultiPolygon:
     """The polygons in degrees."""
     return shapely.transform(polygons, lambda xy: np.stack(to_lon_lat(crs, *xy.T), axis=1))
@@ -133,9 +143,8 @@ def _on_globe(polygons: MultiPolygon, crs: str) -> MultiPolygon:
 
 def _on_map(area: Footprint, crs: str) -> Any:  # noqa: ANN401 - a shapely geometry
     """The area, which lies near the raster, in coordinates of its map."""
-    moved = shapely.transform(
-        area.polygons.segmentize(0.02), lambda lonlat: np.stack(from_lon_lat(crs, *lonlat.T), axis=1)
-    )
+    dense = _dense(area.polygons.geoms, 0.02)
+    moved = shapely.transform(dense, lambda lonlat: np.stack(from_lon_lat(crs, *lonlat.T), axis=1))
     return shapely.union_all(shapely.make_valid(shapely.get_parts(moved)))
 
 
