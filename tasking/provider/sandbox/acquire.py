@@ -166,8 +166,8 @@ def _manifest(acquisition: Acquisition, fitted: dict[str, FittedRpc], attempt: s
             "path": path,
             "rpc": model.replace(".tif", "_RPC.TXT"),
             "nodata": 0 if bands else _NO_CLOUD_KNOWN,
-            "rpc_rms_px": round(residual.rms_px, 7),
-            "rpc_max_px": round(residual.max_px, 7),
+            "rpc_rms_px": float(f"{residual.rms_px:.2g}"),
+            "rpc_max_px": float(f"{residual.max_px:.2g}"),
             "bands": [
                 {"name": b.name, "common_name": b.common_name, "center_um": b.centre_um, "width_um": b.width_um}
                 for b in bands
