@@ -62,6 +62,11 @@ def create_app(settings: Settings, *, progress: Progress | None = None) -> FastA
     """Build the application over the installation in ``settings.data``; the folder is made when it is absent.
 
     ``progress`` is told what the embedded worker does.
+
+    Raises
+    ------
+    HeightsError
+        The DEM that is set cannot be used.
     """
     installation = Installation.open(settings)
     app = FastAPI(
@@ -74,8 +79,9 @@ def create_app(settings: Settings, *, progress: Progress | None = None) -> FastA
     )
     app.state.settings = settings
     app.state.installation = installation
+    # Made here, so that a setting that no worker can work with ends the start.
+    app.state.worker = installation.worker(progress=progress) if settings.embedded_worker else None
     app.state.worker_thread = None
-    app.state.progress = progress
     problems.install(app)
     app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes)
     app.include_router(stapi_router(installation))
@@ -92,9 +98,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Run the embedded worker as long as the server runs."""
     installation: Installation = app.state.installation
     stop = threading.Event()
-    if installation.settings.embedded_worker:
+    if app.state.worker is not None:
         app.state.worker_thread = threading.Thread(
-            target=installation.worker(progress=app.state.progress).run, args=(stop,), name="worker", daemon=True
+            target=app.state.worker.run, args=(stop,), name="worker", daemon=True
         )
         app.state.worker_thread.start()
     try:

@@ -19,8 +19,8 @@ from api.commands.settings import data_option, settings_of
 if TYPE_CHECKING:
     from api.installation import Installation
 
-EXPECTED_MODULES = {"catalog.errors", "processing.errors", "tasking.errors"}
-"""Errors defined there tell the user what was wrong and what would be right; everything else is our bug."""
+EXPECTED_MODULES = {"catalog.errors", "processing.errors", "tasking.errors", "sqlite3", "sqlalchemy.exc"}
+"""Errors of these kinds tell the user what was wrong and what would be right; everything else is our bug."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -215,9 +215,14 @@ def _installation(settings: Any) -> "Installation":  # noqa: ANN401 - pydantic i
 
 
 def main() -> None:
-    """Run the command line; an expected error is one line on stderr and exit status 1."""
+    """Run the command line; an expected error is one line on stderr and exit status 1, a misuse 2."""
     try:
-        cli()
+        sys.exit(cli(standalone_mode=False))
+    except click.UsageError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
     except Exception as error:
         if not _is_expected(error):
             raise
@@ -227,9 +232,9 @@ def main() -> None:
 
 def _is_expected(error: BaseException) -> bool:
     """Errors of the rooms, of the system, and of a database that is locked, damaged or full."""
-    if isinstance(error, OSError) or type(error).__module__ in EXPECTED_MODULES:
+    if isinstance(error, OSError | click.ClickException):
         return True
-    return type(error).__module__ in ("sqlite3", "sqlalchemy.exc")
+    return not EXPECTED_MODULES.isdisjoint(kind.__module__ for kind in type(error).__mro__)
 
 
 def _one_line(error: BaseException) -> str:

@@ -7,7 +7,7 @@ Below the data folder lie ``tasking.db`` (orders and work), ``catalog.db`` (item
 import logging
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,18 +17,18 @@ from catalog.errors import NotFoundError
 from catalog.item import to_collection
 from catalog.search import Catalog
 from catalog.sqlite import SqliteCatalog
-from processing.dem import Dem
 from tasking.errors import UnknownProductError
 from tasking.product import Product
 from tasking.provider import Provider
-from tasking.provider.inbox import InboxProvider
 from tasking.provider.sandbox.constellation import PRODUCTS, SATELLITES
-from tasking.provider.sandbox.provider import SandboxProvider
 from tasking.store import Store
-from tasking.worker import Progress, Worker
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # who only takes or shows orders does not wait for what makes scenes
     from distributed import Client
+
+    from processing.dem import Dem
+    from tasking.provider.inbox import InboxProvider
+    from tasking.worker import Progress, Worker
 
 log = logging.getLogger("overflight.installation")
 
@@ -57,16 +57,12 @@ class Installation:
         catalog: Catalog,
         assets: AssetFolder,
         products: Mapping[str, Product],
-        providers: Mapping[str, Provider],
-        inbox: InboxProvider,
     ) -> None:
         self.settings = settings
         self.store = store
         self.catalog = catalog
         self.assets = assets
         self.products = products
-        self.providers = providers
-        self.inbox = inbox
         self._client: Client | None = None
         self._client_lock = threading.Lock()
 
@@ -82,18 +78,12 @@ class Installation:
         data.mkdir(parents=True, exist_ok=True)
         store = Store(f"sqlite:///{data / 'tasking.db'}")
         store.migrate()
-        inbox = InboxProvider(data / "inbox")
-        sandbox = SandboxProvider(
-            data / "sandbox", rate=settings.sandbox_rate, satellites=SATELLITES, clock=lambda: datetime.now(UTC)
-        )
         installation = cls(
             settings=settings,
             store=store,
             catalog=SqliteCatalog(data / "catalog.db"),
             assets=AssetFolder(data / "assets"),
             products={product.id: product for product in (*PRODUCTS, INBOX_PRODUCT)},
-            providers={"sandbox": sandbox, "inbox": inbox},
-            inbox=inbox,
         )
         installation._make_collections()
         return installation
@@ -121,7 +111,22 @@ class Installation:
             known = ", ".join(sorted(self.products))
             raise UnknownProductError(f"product {product_id[:80]!r} is unknown; there are {known}") from None
 
-    def dem(self) -> Dem | None:
+    @cached_property
+    def inbox(self) -> "InboxProvider":
+        """Where vendors' deliveries come in; its drop folder is made on first use."""
+        from tasking.provider.inbox import InboxProvider
+
+        return InboxProvider(self.data / "inbox")
+
+    @cached_property
+    def providers(self) -> "Mapping[str, Provider]":
+        """Who carries out attempts, by the name that products have for them."""
+        from tasking.provider.sandbox.provider import SandboxProvider
+
+        sandbox = SandboxProvider(self.data / "sandbox", rate=self.settings.sandbox_rate, satellites=SATELLITES)
+        return {"sandbox": sandbox, "inbox": self.inbox}
+
+    def dem(self) -> "Dem | None":
         """Heights for deliveries that bring none; None where none are set.
 
         Raises
@@ -129,6 +134,8 @@ class Installation:
         HeightsError
             The DEM that is set cannot be used: unreadable, or its vertical datum needs a geoid.
         """
+        from processing.dem import Dem
+
         if self.settings.dem is None:
             return None
         return Dem.open(self.settings.dem, vertical_datum=self.settings.dem_datum, geoid=self.settings.geoid)
@@ -155,7 +162,7 @@ class Installation:
                     self._client = Client(cluster, set_as_default=False)  # type: ignore[no-untyped-call]
             return self._client
 
-    def worker(self, *, progress: Progress | None = None, brief: bool = False) -> Worker:
+    def worker(self, *, progress: "Progress | None" = None, brief: bool = False) -> "Worker":
         """A worker on this installation; many may run, here and in other processes.
 
         A brief one has one scene to make: it starts no LocalCluster for it, whose start takes longer than that.
@@ -165,6 +172,8 @@ class Installation:
         HeightsError
             The DEM that is set cannot be used.
         """
+        from tasking.worker import Worker
+
         return Worker(
             store=self.store,
             catalog=self.catalog,

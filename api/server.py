@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from api.app import create_app
 from api.settings import Settings
 
 GRACE_S = 5
@@ -40,6 +39,8 @@ def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     listener = listen(settings.host, settings.port)
     address = settings.public_url or _address(settings.host, listener)
     with contextlib.closing(listener), _quiet_signals():
+        from api.app import create_app  # a taken port is told before this is loaded
+
         config = uvicorn.Config(
             create_app(settings),
             log_config=None,

@@ -1,9 +1,10 @@
 """What a STAPI client may send: shapes only; whether an order makes sense is judged in `tasking`."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from catalog.errors import InvalidExtentError
 from catalog.extent import TimeWindow
@@ -86,6 +87,24 @@ class OrderRequest(SearchParameters):
         """The order as the customer wrote it."""
         parameters = self.order_parameters.model_dump(exclude_unset=True)
         return {**super().as_sent(), "order_parameters": parameters}
+
+
+Request = TypeVar("Request", bound=SearchParameters)
+
+
+def read(model: type[Request], body: Mapping[str, Any]) -> Request:
+    """Read a request that did not come over HTTP.
+
+    Raises
+    ------
+    InvalidOrderError
+        A member is missing or wrong.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        problems = [f"{'/'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+        raise InvalidOrderError("; ".join(problems[:3])) from None
 
 
 def searched_window(window: TimeWindow, product: Product, now: datetime) -> TimeWindow | None:

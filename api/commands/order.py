@@ -57,9 +57,9 @@ class FolderDesk:
 
     def submit(self, product_id: str, body: Mapping[str, Any]) -> Document:
         """Order."""
-        from api.stapi_requests import OrderRequest
+        from api.stapi_requests import OrderRequest, read
 
-        return self._desk.submit(product_id, OrderRequest.model_validate(body), self._base)
+        return self._desk.submit(product_id, read(OrderRequest, body), self._base)
 
     def order(self, order_id: str) -> Document:
         """One Order."""
@@ -90,9 +90,9 @@ class FolderDesk:
 
     def opportunities(self, product_id: str, body: Mapping[str, Any]) -> list[Document]:
         """Passes that could fulfil an order."""
-        from api.stapi_requests import MAX_PAGE, OpportunityRequest
+        from api.stapi_requests import MAX_PAGE, OpportunityRequest, read
 
-        request = OpportunityRequest.model_validate({**body, "limit": MAX_PAGE})
+        request = read(OpportunityRequest, {**body, "limit": MAX_PAGE})
         features: list[Document] = self._desk.opportunities(product_id, request, self._base)["features"]
         return features
 

@@ -54,6 +54,12 @@ def serving_all():
         yield start
 
 
+@pytest.fixture(name="wait_for")
+def wait_for_fixture():
+    """Poll until a condition holds; gives its value."""
+    return wait_for
+
+
 def wait_for(condition, seconds=START_S):
     """Poll until the condition holds; its value."""
     end = time.monotonic() + seconds
@@ -103,8 +109,9 @@ def serve():
                     break
             else:
                 pytest.fail("the server did not start:\n" + "".join(said))
-            threading.Thread(target=said.extend, args=(process.stderr,), daemon=True).start()
             process.said = said
+            process.reader = threading.Thread(target=said.extend, args=(process.stderr,), daemon=True)
+            process.reader.start()
             return process, stack.enter_context(httpx.Client(base_url=said[-1].split()[2], timeout=60))
 
         yield start
@@ -115,3 +122,6 @@ def end(process):
     if process.poll() is None:
         process.kill()
     process.wait(30)
+    if hasattr(process, "reader"):
+        process.reader.join(30)
+    process.stderr.close()
