@@ -1,6 +1,6 @@
 // The passes that could fulfil a request: over time at a glance, and one by one.
 
-import { Empty, html, number, quantity } from "./page.js";
+import { Empty, html, number, quantity, useEffect, useRef } from "./page.js";
 import { clock, day, fromField, fromNow, interval } from "./moment.js";
 
 /** An opportunity as this page uses it. */
@@ -20,23 +20,24 @@ export function passOf(feature, index) {
 }
 
 export function Passes({ passes, request, pointed, chosen, onPoint, onChoose }) {
+  const section = useRef(null);
+  useEffect(() => section.current.scrollIntoView({ block: "nearest" }), [passes]);
   if (passes.length === 0) {
-    return html`<${Empty} title="No pass within these limits">
-      Allow a longer time span, a larger off-nadir angle or a lower sun, and search again.<//>`;
+    return html`<div ref=${section} class="passes"><${Empty} title="No pass within these limits">
+      Allow a longer time span, a larger off-nadir angle or a lower sun, and search again.<//></div>`;
   }
-  const days = byDay(passes);
   return html`
-    <p class="count" role="status">${passes.length} ${passes.length === 1 ? "pass" : "passes"}</p>
-    <${Strip} passes=${passes} request=${request} lit=${pointed ?? chosen} onPoint=${onPoint} onChoose=${onChoose} />
-    <div class="passes" onMouseLeave=${() => onPoint(null)}>
-      ${days.map(
+    <section ref=${section} class="passes" aria-label="Passes" onMouseLeave=${() => onPoint(null)}>
+      <p class="count" role="status">${passes.length} ${passes.length === 1 ? "pass" : "passes"}</p>
+      <${Strip} passes=${passes} request=${request} lit=${pointed ?? chosen} onPoint=${onPoint} onChoose=${onChoose} />
+      ${byDay(passes).map(
         ([name, ofDay]) => html`
         <h3>${name}</h3>
         <ul>${ofDay.map((pass) => html`
           <${Pass} key=${pass.id} pass=${pass} pointed=${pass.id === pointed} chosen=${pass.id === chosen}
             onPoint=${onPoint} onChoose=${onChoose} />`)}</ul>`,
       )}
-    </div>`;
+    </section>`;
 }
 
 function byDay(passes) {
@@ -84,7 +85,8 @@ function Strip({ passes, request, lit, onPoint, onChoose }) {
         ${passes.map(
           (pass) => html`
           <g key=${pass.id} class=${pass.id === lit ? "lit" : ""}
-            onMouseEnter=${() => onPoint(pass.id)} onMouseLeave=${() => onPoint(null)} onClick=${() => onChoose(pass.id)}>
+            onMouseEnter=${() => onPoint(pass.id)} onMouseLeave=${() => onPoint(null)}
+            onClick=${() => onChoose(pass.id)}>
             <path class="touch" d="M${at(pass)} 0V24" />
             <path class="mark" d="M${at(pass)} 23.500V${2 + 20 * (leastOffNadir(pass) / STEEPEST)}" />
           </g>`,

@@ -38,7 +38,8 @@ export function SceneCard({ scene, onShow }) {
       <dl class="facts">${facts.map(([term, value]) => html`<dt>${term}</dt><dd>${value}</dd>`)}</dl>
       <ul class="files" aria-label="Files">
         ${scene.files.map((file) => html`
-          <li><a href=${file.href} download>${file.title ?? file.key}</a> <span>${size(file["file:size"])}</span></li>`)}
+          <li><a href=${file.href} download>${file.title ?? file.key}</a>
+            <span>${size(file["file:size"])}</span></li>`)}
         <li><a href=${scene.href}>STAC item</a> <span>JSON</span></li>
       </ul>
       <button type="button" onClick=${onShow}>Show on map</button>
