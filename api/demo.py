@@ -37,8 +37,8 @@ MAX_CLOUD_COVER_PCT = 25
 DAYS = 10
 """How long the order may take: clouds may spoil the first passes."""
 
-RATE = 60_000.0
-"""Seconds of the sandbox in one of ours: tomorrow's pass is here in two."""
+RATE = 100_000.0
+"""Seconds of the sandbox in one of ours: tomorrow's pass is here in a second or two."""
 
 PATIENCE_S = 300.0
 

@@ -90,6 +90,25 @@ def overflight():
 
 
 @pytest.fixture
+def overflight_here(capfd, monkeypatch):
+    """The same command line in this process: for the many cases that differ in a word."""
+    for name in set(os.environ) - set(ENVIRONMENT):
+        monkeypatch.delenv(name)
+
+    def run(*arguments):
+        from api.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["overflight", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(sys.argv, ended.value.code or 0, out, err)
+
+    return run
+
+
+@pytest.fixture
 def serve():
     """Start `overflight serve` as a process; gives the process and a client of it. Ended at the test's end."""
     with contextlib.ExitStack() as stack:

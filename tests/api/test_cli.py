@@ -50,8 +50,8 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_help_teaches_with_an_example(overflight, words):
-    answer = overflight(*words, "--help")
+def test_help_teaches_with_an_example(overflight_here, words):
+    answer = overflight_here(*words, "--help")
     assert answer.returncode == 0
     assert words == ("catalog",) or "overflight " + " ".join(words) in answer.stdout
 
@@ -110,10 +110,10 @@ def test_ortho_of_a_real_scene(overflight, shared, tmp_path):
         assert np.median(written.read(1)[written.read(1) > 0]) > 0
 
 
-def test_ortho_takes_every_option(overflight, shared, tmp_path):
+def test_ortho_takes_every_option(overflight_here, shared, tmp_path):
     out = tmp_path / "out.tif"
     options = ("--crs", "EPSG:2154", "--resolution", "2", "--bounds", "875340", "6347720", "875440", "6347820")
-    answer = overflight(
+    answer = overflight_here(
         "ortho", *ventoux(shared), *options, "--resampling", "cubic", "--compress", "deflate", "--threads", 1, "-o", out
     )
     assert answer.returncode == 0, answer.stderr
@@ -140,42 +140,42 @@ def ortho_refused(overflight, shared, scene, out, *words, code=1, arguments=None
     assert not list(out.parent.glob(".*")), "something was left behind"
 
 
-def test_ortho_of_a_truncated_raster(overflight, shared, scene, tmp_path):
+def test_ortho_of_a_truncated_raster(overflight_here, shared, scene, tmp_path):
     scene.write_bytes(scene.read_bytes()[: scene.stat().st_size // 2])
-    ortho_refused(overflight, shared, scene, tmp_path / "out.tif", "left.tif")
+    ortho_refused(overflight_here, shared, scene, tmp_path / "out.tif", "left.tif")
 
 
-def test_ortho_without_rpc(overflight, shared, scene, tmp_path):
+def test_ortho_without_rpc(overflight_here, shared, scene, tmp_path):
     scene.with_name("left_RPC.TXT").unlink()
-    ortho_refused(overflight, shared, scene, tmp_path / "out.tif", "left.tif", "RPC")
+    ortho_refused(overflight_here, shared, scene, tmp_path / "out.tif", "left.tif", "RPC")
 
 
-def test_ortho_of_a_vrt_that_calls_itself_tif(overflight, shared, scene, tmp_path):
+def test_ortho_of_a_vrt_that_calls_itself_tif(overflight_here, shared, scene, tmp_path):
     real = scene.rename(scene.with_name("real.tif"))
     scene.write_text(
         '<VRTDataset rasterXSize="10" rasterYSize="10"><VRTRasterBand dataType="UInt16" band="1"><SimpleSource>'
         f"<SourceFilename>{real}</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
     )
-    ortho_refused(overflight, shared, scene, tmp_path / "out.tif", "left.tif")
+    ortho_refused(overflight_here, shared, scene, tmp_path / "out.tif", "left.tif")
 
 
-def test_ortho_with_a_dem_that_does_not_cover(overflight, shared, scene, tmp_path):
+def test_ortho_with_a_dem_that_does_not_cover(overflight_here, shared, scene, tmp_path):
     elsewhere = tmp_path / "elsewhere.tif"
     grid = {"driver": "GTiff", "width": 20, "height": 20, "count": 1, "dtype": "float32", "crs": "EPSG:4326"}
     with rasterio.open(elsewhere, "w", transform=Affine(0.1, 0, 20, 0, -0.1, 10), **grid) as dem:
         dem.write(np.full((1, 20, 20), 100, np.float32))
     arguments = (scene, "--dem", elsewhere, "--dem-datum", "ellipsoid")
-    ortho_refused(overflight, shared, scene, tmp_path / "out.tif", "elsewhere.tif", arguments=arguments)
+    ortho_refused(overflight_here, shared, scene, tmp_path / "out.tif", "elsewhere.tif", arguments=arguments)
 
 
-def test_ortho_with_a_dem_without_datum(overflight, shared, scene, tmp_path):
+def test_ortho_with_a_dem_without_datum(overflight_here, shared, scene, tmp_path):
     dem = shared / "data/pleiades-ventoux/N44E005.hgt"
     out = tmp_path / "out.tif"
-    ortho_refused(overflight, shared, scene, out, "--dem-datum", code=2, arguments=(scene, "--dem", dem))
+    ortho_refused(overflight_here, shared, scene, out, "--dem-datum", code=2, arguments=(scene, "--dem", dem))
     arguments = (scene, "--dem", dem, "--dem-datum", "EGM96")
-    ortho_refused(overflight, shared, scene, out, "EGM96", "--geoid", arguments=arguments)
+    ortho_refused(overflight_here, shared, scene, out, "EGM96", "--geoid", arguments=arguments)
     arguments = (scene, "--dem", dem, "--dem-datum", "")
-    ortho_refused(overflight, shared, scene, out, "datum", arguments=arguments)
+    ortho_refused(overflight_here, shared, scene, out, "datum", arguments=arguments)
 
 
 BAD_OPTIONS = {
@@ -195,15 +195,15 @@ BAD_OPTIONS = {
 
 
 @pytest.mark.parametrize("options", BAD_OPTIONS)
-def test_ortho_with_a_wrong_option(overflight, shared, tmp_path, options):
+def test_ortho_with_a_wrong_option(overflight_here, shared, tmp_path, options):
     arguments = (*ventoux(shared), *options.split())
-    ortho_refused(overflight, shared, None, tmp_path / "out.tif", code=BAD_OPTIONS[options], arguments=arguments)
+    ortho_refused(overflight_here, shared, None, tmp_path / "out.tif", code=BAD_OPTIONS[options], arguments=arguments)
 
 
-def test_ortho_where_nothing_can_be_written(overflight, shared, scene, tmp_path):
-    refused(overflight("ortho", *ventoux(shared, scene), *RESOLUTION, "-o", tmp_path / "no/out.tif"), "out.tif")
+def test_ortho_where_nothing_can_be_written(overflight_here, shared, scene, tmp_path):
+    refused(overflight_here("ortho", *ventoux(shared, scene), *RESOLUTION, "-o", tmp_path / "no/out.tif"), "out.tif")
     before = scene.read_bytes()
-    refused(overflight("ortho", *ventoux(shared, scene), *RESOLUTION, "-o", scene), "scene itself", code=2)
+    refused(overflight_here("ortho", *ventoux(shared, scene), *RESOLUTION, "-o", scene), "scene itself", code=2)
     assert scene.read_bytes() == before
 
 
@@ -242,14 +242,14 @@ def test_an_order_in_a_folder_from_first_to_last_word(overflight, tmp_path):
     assert [line.split()[2] for line in watched.stderr.splitlines()] == ["received", "user_cancelled"]
 
 
-def test_passes_are_shown(overflight, tmp_path):
-    answer = overflight("order", "passes", *PLACE, "--within", "5d", "--max-off-nadir", "25", "--data", tmp_path)
+def test_passes_are_shown(overflight_here, tmp_path):
+    answer = overflight_here("order", "passes", *PLACE, "--within", "5d", "--max-off-nadir", "25", "--data", tmp_path)
     rows = answer.stdout.splitlines()
     assert len(rows) > 1
     assert all(float(re.search(r"([\d.]+) °", row)[1]) <= 25 for row in rows[1:])
 
 
-def test_an_area_from_vector_files_in_any_crs(overflight, tmp_path):
+def test_an_area_from_vector_files_in_any_crs(overflight_here, tmp_path):
     import geopandas
     from shapely.geometry import box
 
@@ -257,19 +257,23 @@ def test_an_area_from_vector_files_in_any_crs(overflight, tmp_path):
     frame = geopandas.GeoDataFrame(geometry=squares, crs="EPSG:32631")
     for name in ("area.gpkg", "area.shp", "area.geojson"):
         frame.to_file(tmp_path / name)
-        order = shown(overflight, tmp_path, submit(overflight, tmp_path, "--area", tmp_path / name, "--within", "2d"))
+        order = shown(
+            overflight_here, tmp_path, submit(overflight_here, tmp_path, "--area", tmp_path / name, "--within", "2d")
+        )
         assert order["geometry"]["type"] == "MultiPolygon"
         wanted = frame.to_crs("EPSG:4326").total_bounds
         assert order["bbox"] == pytest.approx(wanted, abs=1e-6)
 
 
-def test_areas_over_the_antimeridian_and_at_a_pole(overflight, tmp_path):
-    over = submit(overflight, tmp_path, "--bbox", "179.95", "-17", "-179.95", "-16.9", "--within", "3d")
-    assert shown(overflight, tmp_path, over)["bbox"] == [179.95, -17, -179.95, -16.9]
-    over = submit(overflight, tmp_path, "--point", "180", "0", "--size-km", "10", "--within", "3d")
-    assert shown(overflight, tmp_path, over)["bbox"] == pytest.approx([179.9551, -0.0452, -179.9551, 0.0452], abs=2e-4)
-    pole = submit(overflight, tmp_path, "--point", "30", "-90", "--size-km", "10", "--within", "3d")
-    assert shown(overflight, tmp_path, pole)["bbox"][:2] == [-180, -90]
+def test_areas_over_the_antimeridian_and_at_a_pole(overflight_here, tmp_path):
+    over = submit(overflight_here, tmp_path, "--bbox", "179.95", "-17", "-179.95", "-16.9", "--within", "3d")
+    assert shown(overflight_here, tmp_path, over)["bbox"] == [179.95, -17, -179.95, -16.9]
+    over = submit(overflight_here, tmp_path, "--point", "180", "0", "--size-km", "10", "--within", "3d")
+    assert shown(overflight_here, tmp_path, over)["bbox"] == pytest.approx(
+        [179.9551, -0.0452, -179.9551, 0.0452], abs=2e-4
+    )
+    pole = submit(overflight_here, tmp_path, "--point", "30", "-90", "--size-km", "10", "--within", "3d")
+    assert shown(overflight_here, tmp_path, pole)["bbox"][:2] == [-180, -90]
 
 
 BAD_ORDERS = {
@@ -300,9 +304,9 @@ BAD_ORDERS = {
 
 
 @pytest.mark.parametrize("name", BAD_ORDERS)
-def test_a_wrong_order_is_one_line(overflight, tmp_path, name):
+def test_a_wrong_order_is_one_line(overflight_here, tmp_path, name):
     options, code, word = BAD_ORDERS[name]
-    refused(overflight("order", "submit", *options, "--data", tmp_path), word, code=code)
+    refused(overflight_here("order", "submit", *options, "--data", tmp_path), word, code=code)
 
 
 @pytest.mark.parametrize(
@@ -315,16 +319,16 @@ def test_a_wrong_order_is_one_line(overflight, tmp_path, name):
         ("area.geojson", '{"type":"Polygon","coordinates":[[[0,0],[0.1,0.1],[0.1,0],[0,0.1],[0,0]]]}', "crossing"),
     ],
 )
-def test_a_wrong_area_file_is_one_line(overflight, tmp_path, name, text, word):
+def test_a_wrong_area_file_is_one_line(overflight_here, tmp_path, name, text, word):
     (tmp_path / name).write_text(text)
-    answer = overflight("order", "submit", "--area", tmp_path / name, "--within", "3d", "--data", tmp_path)
+    answer = overflight_here("order", "submit", "--area", tmp_path / name, "--within", "3d", "--data", tmp_path)
     refused(answer, word, code=answer.returncode)
     assert answer.returncode in (1, 2)
 
 
-def test_an_unknown_order_is_one_line(overflight, tmp_path):
+def test_an_unknown_order_is_one_line(overflight_here, tmp_path):
     for word in ("show", "cancel", "watch"):
-        refused(overflight("order", word, "nothing", "--data", tmp_path), "nothing")
+        refused(overflight_here("order", word, "nothing", "--data", tmp_path), "nothing")
 
 
 # ── the rest ────────────────────────────────────────────────────────────────────────────────────────────────────────
