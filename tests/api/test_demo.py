@@ -21,7 +21,7 @@ def test_the_demo_ends_with_history_item_accuracy_and_picture(overflight, serve,
     assert 0 < sharp < 2.0, "under one GSD"
     assert 0 < wide < 8.0
 
-    picture = np.asarray(Image.open(re.search(r"picture  (.+)", told)[1]).convert("L"))
+    picture = np.asarray(Image.open(re.search(r"^picture  (\S+)$", told, re.MULTILINE)[1]).convert("L"))
     assert min(picture.shape) > 1000
     raw, ortho, truth = (picture[150:550, left : left + 400].astype(float) for left in (80, 660, 1240))
     assert min(part.std() for part in (raw, ortho, truth)) > 20, "none of the three is blank"
