@@ -18,6 +18,10 @@ class RemoteError(OSError):
     """A server that cannot be reached, is no STAPI, or refused: ``http://…/orders answered 422: datetime: …``."""
 
 
+class UnreachableError(RemoteError):
+    """A server that does not answer at all."""
+
+
 class RemoteDesk:
     """Orders at a STAPI server.
 
@@ -35,14 +39,14 @@ class RemoteDesk:
         for candidate in (url, f"{url}/stapi"):
             try:
                 found = self._request(candidate)
-            except RemoteError as error:
-                failure = error
+            except UnreachableError:
+                raise
+            except RemoteError:
                 continue
             conforms = found.get("conformsTo")
             if isinstance(conforms, list) and any("stapi" in str(uri) for uri in conforms):
                 return found
-            failure = RemoteError(f"{candidate} is no STAPI landing page; name the one that the operator told")
-        raise failure
+        raise RemoteError(f"neither {url} nor {url}/stapi is a STAPI landing page; give the one that the operator told")
 
     def submit(self, product_id: str, body: Mapping[str, Any]) -> Document:
         """Order; the answer is the new Order."""
@@ -109,7 +113,7 @@ class RemoteDesk:
             reason = _reason(error.read(MAX_ANSWER_BYTES)) or error.reason
             raise RemoteError(f"{address} answered {error.code}: {reason}") from None
         except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            raise RemoteError(f"{address} cannot be reached: {getattr(error, 'reason', error)}") from None
+            raise UnreachableError(f"{address} cannot be reached: {getattr(error, 'reason', error)}") from None
 
 
 def _document(address: str, body: bytes) -> Document:

@@ -1,9 +1,12 @@
 """The running server: its health, its page, its documentation, its start and its end."""
 
+import os
 import re
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +14,8 @@ import pytest
 from api import app as application
 from api.app import create_app
 from api.settings import Settings
+from tasking.order import OrderStatus
+from tasking.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +146,23 @@ def test_a_dem_that_cannot_be_used_ends_the_start(overflight, tmp_path):
     answer = overflight("serve", "--data", tmp_path / "var", "--port", 0, dem=dem, dem_datum="ellipsoid")
     assert (answer.returncode, len(answer.stderr.splitlines())) == (1, 1), answer.stderr
     assert "dem.tif" in answer.stderr
+
+
+def test_a_worker_works_beside_a_server_and_ends_when_it_is_told_to(overflight, wait_for, tmp_path):
+    place = ("--point", "5.28", "44.17", "--size-km", "2", "--within", "3d")
+    order_id = overflight("order", "submit", *place, "--data", tmp_path).stdout.strip()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "api.cli", "worker", "--data", str(tmp_path)],
+        env=os.environ | {"OVERFLIGHT_SANDBOX_RATE": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        store = Store(f"sqlite:///{tmp_path / 'tasking.db'}")
+        try:
+            wait_for(lambda: store.order(order_id).status is OrderStatus.TASKED)
+        finally:
+            store.close()
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert "Traceback" not in process.stderr.read()

@@ -395,3 +395,61 @@ def test_wrong_settings_are_one_line(overflight, tmp_path):
 def test_a_damaged_database_is_one_line(overflight, tmp_path):
     (tmp_path / "tasking.db").write_bytes(b"no database" * 100)
     refused(overflight("order", "list", "--data", tmp_path), "database")
+
+
+# ── order, at a server ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def url(serving_all, tmp_path_factory):
+    from api.app import create_app
+    from api.settings import Settings
+
+    app = create_app(Settings(data=tmp_path_factory.mktemp("server"), embedded_worker=False))
+    return str(serving_all(app).base_url).rstrip("/")
+
+
+def test_an_order_at_a_server_from_first_to_last_word(overflight_here, url):
+    def say(*words):
+        answer = overflight_here("order", *words, "--url", url)
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    ids = [say("submit", *PLACE, "--within", "3d").strip() for _ in range(12)]
+    assert all(ORDER_ID.fullmatch(one) for one in ids)
+    listed = [line.split()[0] for line in say("list", "--limit", "11").splitlines()[1:]]
+    assert listed == ids[:0:-1], "newest first, over two pages"
+    assert json.loads(say("show", ids[0], "--json"))["id"] == ids[0]
+    assert len(say("passes", *PLACE, "--within", "4d").splitlines()) > 1
+    assert say("cancel", ids[0]).strip() == "user_cancelled"
+    watched = overflight_here("order", "watch", ids[0], "--url", f"{url}/stapi/")
+    assert watched.returncode == 1
+    assert "user_cancelled" in watched.stderr
+
+
+def test_a_refusal_of_a_server_is_one_line(overflight_here, url):
+    def say(*words, at=url):
+        return overflight_here("order", *words, "--url", at)
+
+    refused(say("show", "nothing"), "404", "nothing")
+    refused(say("submit", "--bbox", "0", "0", "9", "9", "--within", "3d"), "422", "km²")
+    refused(say("submit", *PLACE, "--within", "3d", "--product", "moon"), "404", "moon")
+    refused(say("list", at="http://127.0.0.1:9"), "cannot be reached")
+    refused(say("list", at="ftp://127.0.0.1"), "no address")
+    refused(say("list", at=f"{url}/stac"), "STAPI")
+    refused(say("list", at=f"{url}/app.js"), "STAPI")
+
+
+def test_a_server_cannot_send_the_client_elsewhere(overflight_here, serving):
+    from fastapi import FastAPI
+
+    app = FastAPI()
+    elsewhere = "http://169.254.169.254/latest"
+
+    @app.get("/")
+    def landing():
+        links = [{"rel": "orders", "href": elsewhere}]
+        return {"conformsTo": ["https://stapi.example.com/v0.1.0/core"], "links": links}
+
+    url = str(serving(app).base_url)
+    refused(overflight_here("order", "list", "--url", url), "another server")
