@@ -46,7 +46,7 @@ def write_thumbnail(raster: Path, *, bands: tuple[int, ...], footprint: Footprin
     rows, cols = _sources(grid, crs, tuple(~transform)[:6])
     inside = (rows >= 0) & (rows < size[0]) & (cols >= 0) & (cols < size[1])
     rows, cols = np.where(inside, rows, 0), np.where(inside, cols, 0)
-    shown = np.stack([_stretch(band, valid)[rows, cols] for band in pixels], axis=-1)
+    shown = np.moveaxis(_stretch(pixels, valid)[:, rows, cols], 0, -1)
     alpha = np.where(inside & valid[rows, cols], 255, 0).astype("uint8")
     rgb = np.broadcast_to(shown, (*alpha.shape, 3))
     try:
@@ -80,10 +80,13 @@ def _sources(grid: Grid, crs: str, to_pixel: tuple[float, ...]) -> tuple[NDArray
     return np.where(known, rows, -1).astype(np.int64), np.where(known, cols, -1).astype(np.int64)
 
 
-def _stretch(band: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Values to 0 … 255 between two percentiles of the valid ones."""
+def _stretch(bands: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Values to 0 … 255 between two percentiles of all valid ones: bands keep their proportions, so colours stay true.
+
+    Shape (bands, rows, columns).
+    """
     if not valid.any():
-        return np.zeros(band.shape, dtype=np.uint8)
-    low, high = np.percentile(band[valid], STRETCH_PCT)
-    stretched = (band.astype(np.float64) - low) / max(high - low, 1e-9)
+        return np.zeros(bands.shape, dtype=np.uint8)
+    low, high = np.nanpercentile(bands[:, valid], STRETCH_PCT)
+    stretched = (bands.astype(np.float64) - low) / max(high - low, 1e-9)
     return np.asarray(np.clip(np.nan_to_num(stretched), 0, 1) * 255 + 0.5, dtype=np.uint8)

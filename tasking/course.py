@@ -231,7 +231,7 @@ def delivered(dossier: Dossier, attempt: Attempt, folder: Path, *, now: datetime
     if any(other.delivery == folder.name for other in dossier.attempts):
         return Outcome(again=now + STALE_DELIVERY_WAIT)
     after = replace(attempt, status=AttemptStatus.DELIVERED, delivery=folder.name)
-    text = f"Scene {folder.name} was delivered and is being produced."
+    text = "The raw scene was delivered and is being produced."
     outcome = _progress(dossier, after, now=now, code="scene_delivered", text=text, follows=StepKind.PRODUCE)
     return replace(outcome, steps=tuple(replace(step, payload={"folder": str(folder)}) for step in outcome.steps))
 

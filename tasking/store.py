@@ -45,7 +45,7 @@ from tasking.rows import (
     token as page_token,
 )
 from tasking.schema import attempts, credits_, order_history, orders, schedules, steps
-from tasking.step import Dossier, NewStep, Outcome, Schedule, Step
+from tasking.step import Dossier, NewStep, Outcome, Schedule, Step, StepKind
 
 MAX_TRIES = 12
 """With the worker's back-off an hour of trouble, after which a person should look."""
@@ -243,12 +243,13 @@ class Store:
     def claim(self, owner: str, *, now: datetime, lease: timedelta) -> Step | None:
         """Take the step that has been due the longest, until the lease ends; None when none is due.
 
+        Production goes first: a scene that is here should not wait for those that are still to be fetched.
         A step whose owners died or stalled `MAX_TRIES` times over is dead instead.
         """
         candidate = (
             sa.select(steps.c.id)
             .where(steps.c.state == "open", steps.c.due <= now)
-            .order_by(steps.c.due, steps.c.id)
+            .order_by(steps.c.kind != StepKind.PRODUCE, steps.c.due, steps.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)
         )

@@ -324,6 +324,14 @@ def test_steps_are_claimed_in_the_order_in_which_they_are_due(store, now):
     assert claimed == [order_id(1), order_id(2), order_id(0)]
 
 
+def test_a_scene_that_is_here_does_not_wait_for_those_to_be_fetched(store, now):
+    submit(store, make_order(now, 0), due=now)
+    produce = NewStep(kind=StepKind.PRODUCE, key="produce:1", due=now + timedelta(seconds=5), order_id=order_id(0))
+    store.add_step(produce)
+    claimed = [store.claim("a", now=now + timedelta(seconds=10), lease=LEASE).kind for _ in range(2)]
+    assert claimed == [StepKind.PRODUCE, StepKind.PLAN]
+
+
 def test_a_step_that_fails_too_often_is_dead_until_a_person_opens_it(store, now):
     order = submit(store, make_order(now))
     for number in range(MAX_TRIES):
