@@ -5,106 +5,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import click
 
 from api.commands.area import geometry_of, interval_of, place_options, time_options
-from api.commands.settings import data_option, settings_of
-
-if TYPE_CHECKING:
-    from api.desk import OrderDesk
-
-Document = dict[str, Any]
+from api.commands.desk import Desk, Document, open_desk, where_options
 
 FINAL = ("rejected", "completed", "failed", "expired", "cancelled", "user_cancelled")
 """Status codes after which nothing comes."""
-
-
-class Desk(Protocol):
-    """Where orders are taken."""
-
-    def submit(self, product_id: str, body: Mapping[str, Any]) -> Document:
-        """Order; the answer is the new Order."""
-        ...
-
-    def order(self, order_id: str) -> Document:
-        """One Order."""
-        ...
-
-    def orders(self, limit: int) -> list[Document]:
-        """The newest orders."""
-        ...
-
-    def statuses(self, order_id: str) -> list[Document]:
-        """An order's history, newest first."""
-        ...
-
-    def opportunities(self, product_id: str, body: Mapping[str, Any]) -> list[Document]:
-        """Passes that could fulfil an order."""
-        ...
-
-    def cancel(self, order_id: str) -> Document:
-        """Call an order off."""
-        ...
-
-
-class FolderDesk:
-    """The desk of a data folder, without a server."""
-
-    def __init__(self, desk: "OrderDesk", base: str) -> None:
-        self._desk, self._base = desk, base
-
-    def submit(self, product_id: str, body: Mapping[str, Any]) -> Document:
-        """Order."""
-        from api.stapi_requests import OrderRequest, read
-
-        return self._desk.submit(product_id, read(OrderRequest, body), self._base)
-
-    def order(self, order_id: str) -> Document:
-        """One Order."""
-        return self._desk.order(order_id, self._base)
-
-    def orders(self, limit: int) -> list[Document]:
-        """The newest orders."""
-        found: list[Document] = []
-        token: str | None = None
-        while len(found) < limit:
-            page = self._desk.orders(limit=min(limit - len(found), 1000), token=token, base=self._base)
-            found += page.documents
-            token = page.next_token
-            if token is None:
-                break
-        return found
-
-    def statuses(self, order_id: str) -> list[Document]:
-        """An order's history, newest first."""
-        found: list[Document] = []
-        token: str | None = None
-        while True:
-            page = self._desk.statuses(order_id, limit=1000, token=token, base=self._base)
-            found += page.documents
-            token = page.next_token
-            if token is None:
-                return found
-
-    def opportunities(self, product_id: str, body: Mapping[str, Any]) -> list[Document]:
-        """Passes that could fulfil an order."""
-        from api.stapi_requests import MAX_PAGE, OpportunityRequest, read
-
-        request = read(OpportunityRequest, {**body, "limit": MAX_PAGE})
-        features: list[Document] = self._desk.opportunities(product_id, request, self._base)["features"]
-        return features
-
-    def cancel(self, order_id: str) -> Document:
-        """Call an order off."""
-        return self._desk.cancel(order_id, self._base)
-
-
-def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --data and --url."""
-    url = click.option("--url", metavar="URL", help="A STAPI server instead of a data folder: http://127.0.0.1:8000.")
-    return data_option(url(command))
 
 
 @click.group()
@@ -149,7 +58,7 @@ def submit(*, max_cloud_cover: float | None, watching: bool, **given: Any) -> No
     """
     body = _request(given)
     body["order_parameters"] = {} if max_cloud_cover is None else {"max_cloud_cover": max_cloud_cover}
-    desk = _desk(given)
+    desk = open_desk(given)
     taken = desk.submit(given["product"], body)
     click.echo(taken["id"])
     if watching:
@@ -165,7 +74,7 @@ def passes(**given: Any) -> None:  # noqa: ANN401 - click's options
     Example:
       overflight order passes --point 5.28 44.17 --size-km 5 --within 3d --max-off-nadir 20
     """
-    found = _desk(given).opportunities(given["product"], _request(given))
+    found = open_desk(given).opportunities(given["product"], _request(given))
     rows = [_pass(one.get("properties", {})) for one in found]
     _table(("best view (UTC)", "satellite", "off nadir", "sun", "GSD", "flies"), rows)
     if not rows:
@@ -183,7 +92,7 @@ def show(*, order_id: str, as_json: bool, **given: Any) -> None:  # noqa: ANN401
     Example:
       overflight order show 3f0c… --url http://127.0.0.1:8000
     """
-    desk = _desk(given)
+    desk = open_desk(given)
     document = desk.order(order_id)
     if as_json:
         click.echo(json.dumps(document, indent=2))
@@ -208,7 +117,7 @@ def list_orders(*, limit: int, as_json: bool, **given: Any) -> None:  # noqa: AN
     Example:
       overflight order list --limit 5
     """
-    found = _desk(given).orders(limit)
+    found = open_desk(given).orders(limit)
     if as_json:
         for one in found:
             click.echo(json.dumps(one))
@@ -238,7 +147,7 @@ def cancel(order_id: str, **given: Any) -> None:  # noqa: ANN401 - click's optio
     Example:
       overflight order cancel 3f0c…
     """
-    document = _desk(given).cancel(order_id)
+    document = open_desk(given).cancel(order_id)
     click.echo(_fields(document).get("status", {}).get("status_code", ""))
 
 
@@ -252,7 +161,7 @@ def watch(order_id: str, **given: Any) -> None:  # noqa: ANN401 - click's option
     Example:
       overflight order watch 3f0c… && echo "it is there"
     """
-    _watch(_desk(given), order_id)
+    _watch(open_desk(given), order_id)
 
 
 def _watch(desk: Desk, order_id: str, *, every_s: float = 1.0) -> None:
@@ -269,24 +178,6 @@ def _watch(desk: Desk, order_id: str, *, every_s: float = 1.0) -> None:
                     click.echo(link["href"])
             sys.exit(0 if code == "completed" else 1)
         time.sleep(every_s)
-
-
-def _desk(given: Mapping[str, Any]) -> Desk:
-    """Open the desk that --url or --data name."""
-    if given["url"] is not None:
-        if given["data"] is not None:
-            raise click.UsageError("--data and --url: give one of the two")
-        from api.remote import RemoteDesk
-
-        return RemoteDesk(given["url"])
-    settings = settings_of(data=given["data"])
-    from api.desk import OrderDesk
-    from api.installation import Installation
-
-    installation = Installation.open(settings)
-    click.get_current_context().call_on_close(installation.close)
-    base = settings.public_url or f"http://{settings.host}:{settings.port}"
-    return FolderDesk(OrderDesk(installation=installation), str(base))
 
 
 def _request(given: Mapping[str, Any]) -> Document:
