@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from tests.tasking.test_accuracy import measure_all
+from tests.tasking.accuracy import measure_all
 
 
 def run() -> None:

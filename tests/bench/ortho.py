@@ -14,7 +14,7 @@ import rasterio
 from processing.dem import Dem
 from processing.graph import RawRaster
 from processing.ground import choose_grid
-from tests.processing.test_gdalwarp import NAMES, ellipsoidal, gdalwarp
+from tests.processing.gdalwarp import NAMES, ellipsoidal, gdalwarp
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
