@@ -29,10 +29,11 @@ from tasking.step import Step
 
 AREA = {
     "type": "Polygon",
-    "coordinates": [[[5.25, 44.145], [5.31, 44.145], [5.31, 44.19], [5.25, 44.19], [5.25, 44.145]]],
+    "coordinates": [[[5.26, 44.152], [5.31, 44.152], [5.31, 44.188], [5.26, 44.188], [5.26, 44.152]]],
 }
-"""Five by five kilometres; in life, Mont Ventoux comes down to its villages there. The sandbox has its own country."""
+"""Four by four kilometres; in life, Mont Ventoux comes down to its villages there. The sandbox has its own country."""
 
+MIN_OFF_NADIR_DEG = 12
 MAX_CLOUD_COVER_PCT = 25
 DAYS = 10
 """How long the order may take: clouds may spoil the first passes."""
@@ -112,11 +113,12 @@ def _serving(settings: Settings, bars: ProgressBars) -> Iterator[tuple[Installat
 
 
 def _request() -> dict[str, Any]:
-    """Tomorrow's pass, or the next one that is not cloudy."""
+    """Tomorrow's pass or the next one that is not cloudy, looking to the side: there the terrain matters."""
     tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     return {
         "datetime": str(TimeWindow(start=tomorrow, end=tomorrow + timedelta(days=DAYS))),
         "geometry": AREA,
+        "filter": {"op": ">=", "args": [{"property": "view:off_nadir"}, MIN_OFF_NADIR_DEG]},
         "order_parameters": {"max_cloud_cover": MAX_CLOUD_COVER_PCT},
     }
 
