@@ -24,6 +24,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+HERE_DOCUMENT = re.compile(r"<<'(\w+)'$")
 NEEDS_SHARED = re.compile(r"\bventoux/")
 
 
@@ -34,9 +35,18 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """Lines of a shell block, continued lines joined, comments left out."""
-        joined = self.text.replace("\\\n", " ")
-        return [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+        """The commands of a shell block: continued lines joined, here-documents whole, comments left out."""
+        found: list[str] = []
+        until = None
+        for line in self.text.replace("\\\n", " ").splitlines():
+            if until is not None:
+                found[-1] += f"\n{line}"
+                until = None if line == until else until
+            elif line.strip() and not line.startswith("#"):
+                found.append(line)
+                here = HERE_DOCUMENT.search(line)
+                until = here.group(1) if here else None
+        return found
 
 
 def blocks(page: Path) -> list[Block]:
