@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from api.commands.order import order
 from api.commands.ortho import ortho
@@ -218,8 +219,12 @@ def main() -> None:
     """Run the command line; an expected error is one line on stderr and exit status 1, a misuse 2."""
     try:
         sys.exit(cli(standalone_mode=False))
-    except click.UsageError as error:
+    except NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "overflight"
+        click.echo(f"overflight: {' '.join(error.format_message().split())} ({path} --help tells how)", err=True)
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)

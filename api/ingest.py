@@ -98,6 +98,7 @@ def _named(steps: tuple[Step, ...], key: str) -> list[Step]:
 
 
 def _reason(step: Step) -> str:
-    """What went wrong, without the name of the class that the store keeps before it."""
-    name, _, message = (step.error or "").partition(": ")
-    return message if name.endswith("Error") else step.error or "no reason is known"
+    """What went wrong, without the names of the error's class and of the scene, which stand before it already."""
+    name, _, message = (step.error or "no reason is known").partition(": ")
+    text = message if name.endswith("Error") else step.error or name
+    return text.removeprefix(f"{Path(str(step.payload.get('folder', ''))).name}: ")

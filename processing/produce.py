@@ -118,7 +118,9 @@ def _heights(scene: Scene, dem: Dem | None) -> Dem:
     if scene.dem is not None:
         return Dem.open(scene.dem.path, vertical_datum=scene.dem.vertical_datum, geoid=scene.dem.geoid)
     if dem is None:
-        raise HeightsError(f"{scene.id}: no DEM came with it and none is set; give one with --dem and --dem-datum")
+        raise HeightsError(
+            f"{scene.id}: no DEM came with it and none is set; add one to the delivery or to the settings"
+        )
     return dem
 
 
