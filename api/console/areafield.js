@@ -1,7 +1,7 @@
 // The area of a request: drawn on the map, or typed.
 
 import { HINT, parse, placeText, sizeText, squareKm, unwrapped } from "./area.js";
-import { html, number, Refusal, useEffect, useState } from "./page.js";
+import { html, number, Refusal, useEffect, useLayoutEffect, useState } from "./page.js";
 
 const HOW = {
   box: "Press on the map and drag to the opposite corner. Esc ends it.",
@@ -108,7 +108,7 @@ function TypedArea({ onArea }) {
 }
 
 function useDrawingKeys(mode, map, stopped) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (mode !== "box" && mode !== "polygon") return undefined;
     function onKey(event) {
       if (event.key === "Escape") {

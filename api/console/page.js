@@ -1,6 +1,6 @@
 // The page's toolkit: preact and htm in one file, and the few pieces that every part of the page shows.
 
-export { html, render, useCallback, useEffect, useMemo, useRef, useState } from "./vendor/htm/standalone.module.js";
+export { html, render, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm/standalone.module.js";
 import { html } from "./vendor/htm/standalone.module.js";
 
 /** A refusal, as the server or the page words it. */
