@@ -19,6 +19,7 @@ from starlette.types import Scope
 
 from api import problems
 from api.files import files_router
+from api.head import HeadAsGet
 from api.installation import Installation
 from api.limits import BodyLimits
 from api.settings import Settings
@@ -84,6 +85,7 @@ def create_app(settings: Settings, *, progress: Progress | None = None) -> FastA
     app.state.worker_thread = None
     problems.install(app)
     app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes)
+    app.add_middleware(HeadAsGet)
     app.include_router(stapi_router(installation))
     app.include_router(stac_router(installation.catalog))
     app.include_router(files_router(installation.assets))

@@ -58,6 +58,14 @@ def test_a_full_disk_is_not_ready(client, monkeypatch):
     assert "MiB free" in answer.json()["checks"]["disk"]
 
 
+@pytest.mark.parametrize("path", ["/", "/livez", "/stac", "/stac/collections", "/stac/collections/nowhere", "/stapi"])
+def test_head_is_answered_as_get_without_its_body(client, path):
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert head.headers["content-length"] == str(len(get.content))
+
+
 def test_the_page(client):
     page = client.get("/")
     assert page.status_code == 200
