@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,7 +81,7 @@ def prepare(folder: Path, migrated: Path) -> Path:
     return folder
 
 
-def submit(data: Path, count: int) -> list[str]:
+def submit(data: Path, lons: Iterable[int]) -> list[str]:
     store, now = Store(f"sqlite:///{data / 'tasking.db'}"), datetime.now(UTC)
     ids = [
         submit_order(
@@ -93,7 +94,7 @@ def submit(data: Path, count: int) -> list[str]:
             user="u",
             now=now,
         ).id
-        for lon in range(0, 20 * count, 20)
+        for lon in lons
     ]
     store.close()
     return ids
@@ -146,13 +147,14 @@ def check_files(data: Path, items: list[dict]) -> None:
 @pytest.mark.slow
 def test_a_worker_that_is_killed_loses_nothing_and_publishes_nothing_twice(tmp_path, migrated):
     data, warm = prepare(tmp_path / "data", migrated), prepare(tmp_path / "warm", migrated)
-    ids = submit(data, 5)
-    submit(warm, 1)
+    ids = submit(data, range(0, 100, 20))
+    submit(warm, [0])
     workers, luck = Workers(data, warm), random.Random(SEED)
     try:
         for point in POINTS:
             workers.start(point)
             assert workers.end() == -signal.SIGKILL, f"no worker came to the point {point!r}"
+        ids += submit(data, range(-160, 0, 20))  # enough work that no worker is done before it is killed
         killed = 0
         for _ in range(RANDOM_KILLS):
             pid = workers.start()
