@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
+from api.problems import REFUSALS
 from catalog.assets import AssetFolder
 
 MEDIA_TYPES = {
@@ -23,7 +24,7 @@ MEDIA_TYPES = {
 
 def files_router(assets: AssetFolder) -> APIRouter:
     """Serve ``/files/{key}`` with ranges (RFC 9110, 14) and validators (RFC 9110, 13)."""
-    router = APIRouter(prefix="/files", tags=["files"])
+    router = APIRouter(prefix="/files", tags=["files"], responses=REFUSALS)
 
     # Two routes, since each operation of an OpenAPI document has an id of its own.
     @router.get("/{key:path}", response_class=FileResponse, summary="A file of an item, whole or by ranges")

@@ -28,6 +28,9 @@ log = logging.getLogger("overflight.api")
 
 MEDIA_TYPE = "application/problem+json"
 
+REFUSALS: dict[int | str, dict[str, Any]] = {"4XX": {"description": "Problem document", "content": {MEDIA_TYPE: {}}}}
+"""What a router declares in its OpenAPI description for every request that it refuses."""
+
 PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     InvalidExtentError: (400, "invalid-extent", "No such place or time"),
     InvalidSearchError: (400, "invalid-search", "A search that cannot be answered"),

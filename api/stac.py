@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from api.address import public_address
+from api.problems import REFUSALS
 from catalog.errors import InvalidSearchError
 from catalog.extent import BBox, TimeWindow
 from catalog.search import BASE, MAX_LIMIT, Catalog, Page, Search
@@ -65,7 +66,7 @@ class SearchBody(BaseModel):
 
 def stac_router(catalog: Catalog) -> APIRouter:
     """Every address under ``/stac``."""
-    router = APIRouter(prefix="/stac", tags=["stac"])
+    router = APIRouter(prefix="/stac", tags=["STAC"], responses=REFUSALS)
     _add_pages(router, catalog)
     _add_collections(router, catalog)
     _add_search(router, catalog)

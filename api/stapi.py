@@ -10,13 +10,12 @@ from api import stapi_documents as documents
 from api.address import public_address
 from api.desk import OrderDesk
 from api.installation import Installation
+from api.problems import REFUSALS
 from api.stapi_requests import MAX_PAGE, OpportunityRequest, OrderParameters, OrderRequest
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Most entries of one page")]
 Token = Annotated[str | None, Query(max_length=500, description="From the link `next` of an earlier page")]
 Id = Annotated[str, Path(max_length=100)]
-
-PROBLEM = {"description": "Problem document (RFC 9457)", "content": {"application/problem+json": {}}}
 
 
 class GeoJson(JSONResponse):
@@ -33,7 +32,7 @@ class Schema(JSONResponse):
 
 def stapi_router(installation: Installation) -> APIRouter:
     """Every route below ``/stapi``."""
-    router = APIRouter(prefix="/stapi", tags=["STAPI"], responses={"4XX": PROBLEM})
+    router = APIRouter(prefix="/stapi", tags=["STAPI"], responses=REFUSALS)
     desk = OrderDesk(installation=installation)
     _add_landing(router, installation)
     _add_products(router, installation)
@@ -78,18 +77,24 @@ def _add_products(router: APIRouter, installation: Installation) -> None:
     def product_conformance(product_id: Id) -> JSONResponse:
         return JSONResponse({"conformsTo": documents.product_conformance(installation.product(product_id))})
 
-    @router.get("/products/{product_id}/queryables", summary="JSON Schema of what a filter may speak of")
+    @router.get(
+        "/products/{product_id}/queryables", response_class=Schema, summary="JSON Schema of what a filter may speak of"
+    )
     def queryables(request: Request, product_id: Id) -> Schema:
         return Schema(documents.queryables_document(installation.product(product_id), public_address(request)))
 
-    @router.get("/products/{product_id}/order-parameters", summary="JSON Schema of an order's options")
+    @router.get(
+        "/products/{product_id}/order-parameters", response_class=Schema, summary="JSON Schema of an order's options"
+    )
     def order_parameters(product_id: Id) -> Schema:
         installation.product(product_id)
         return Schema(OrderParameters.model_json_schema())
 
 
 def _add_opportunities(router: APIRouter, desk: OrderDesk) -> None:
-    @router.post("/products/{product_id}/opportunities", summary="Passes that could fulfil an order")
+    @router.post(
+        "/products/{product_id}/opportunities", response_class=GeoJson, summary="Passes that could fulfil an order"
+    )
     def opportunities(request: Request, product_id: Id, body: OpportunityRequest) -> GeoJson:
         found = desk.opportunities(product_id, body, public_address(request))
         # Searches are answered at once: whoever prefers otherwise is told (RFC 7240, 3).
@@ -97,20 +102,20 @@ def _add_opportunities(router: APIRouter, desk: OrderDesk) -> None:
 
 
 def _add_orders(router: APIRouter, desk: OrderDesk) -> None:
-    @router.post("/products/{product_id}/orders", status_code=201, summary="Order")
+    @router.post("/products/{product_id}/orders", status_code=201, response_class=GeoJson, summary="Order")
     def create_order(request: Request, product_id: Id, body: OrderRequest) -> GeoJson:
         base = public_address(request)
         order = desk.submit(product_id, body, base)
         return GeoJson(order, status_code=201, headers={"location": f"{base}/stapi/orders/{order['id']}"})
 
-    @router.get("/orders", summary="Orders, newest first")
+    @router.get("/orders", response_class=GeoJson, summary="Orders, newest first")
     def orders(request: Request, limit: Limit = 10, token: Token = None) -> GeoJson:
         base = public_address(request)
         page = desk.orders(limit=limit, token=token, base=base)
         links = _page_links(request, "/stapi/orders", documents.GEOJSON, limit, page.next_token)
         return GeoJson(documents.orders_document(page.documents, [*links, documents.link("root", f"{base}/stapi")]))
 
-    @router.get("/orders/{order_id}", summary="One order")
+    @router.get("/orders/{order_id}", response_class=GeoJson, summary="One order")
     def order(request: Request, order_id: Id) -> GeoJson:
         return GeoJson(desk.order(order_id, public_address(request)))
 
@@ -129,7 +134,7 @@ def _add_orders(router: APIRouter, desk: OrderDesk) -> None:
             }
         )
 
-    @router.post("/orders/{order_id}/cancel", summary="Call an order off (extension)")
+    @router.post("/orders/{order_id}/cancel", response_class=GeoJson, summary="Call an order off (extension)")
     def cancel(request: Request, order_id: Id) -> GeoJson:
         return GeoJson(desk.cancel(order_id, public_address(request)))
 
