@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# No timed asserts: the first example may compile a kernel. What hypothesis sets in CI (no random choice) stays.
+settings.register_profile("overflight", parent=settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("overflight")
 
 
 @pytest.fixture(scope="session")
