@@ -4,6 +4,7 @@ A key is ``collection/item/name.tif``. A file appears under its key whole or not
 failure: it is written under a temporary name on the same file system, flushed, renamed, and its folder flushed.
 """
 
+import os
 import re
 import shutil
 import time
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from catalog.durable import flush
 from catalog.errors import CatalogError, NotFoundError
 from catalog.search import BASE
 
@@ -75,10 +75,10 @@ class AssetFolder:
             yield temporary
             if not temporary.is_file():
                 raise CatalogError(f"asset: nothing was written for {key!r}")
-            flush(temporary)
+            _flush(temporary)
             _make_folders(target.parent)
             temporary.replace(target)
-            flush(target.parent)
+            _flush(target.parent)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -120,4 +120,12 @@ def _make_folders(folder: Path) -> None:
         return
     _make_folders(folder.parent)
     folder.mkdir(exist_ok=True)
-    flush(folder.parent)
+    _flush(folder.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

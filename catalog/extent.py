@@ -208,7 +208,7 @@ class Footprint:
         """
         nodes, weights = np.polynomial.legendre.leggauss(6)
         total = 0.0
-        for ring in self.rings(5.0):
+        for ring in self._dense_rings(5.0):
             lon, lat = np.radians(shapely.get_coordinates(ring)).T
             middle, half = (lat[1:] + lat[:-1]) / 2, np.diff(lat) / 2
             edge_mean = _km2_to_equator(middle[:, None] + half[:, None] * nodes) @ weights / 2
@@ -234,7 +234,7 @@ class Footprint:
         The vector area of a spherical polygon, half the sum of its edges' normals times their arcs, points there.
         """
         total = np.zeros(3)
-        for ring in self.rings(1.0):
+        for ring in self._dense_rings(1.0):
             lon, lat = np.radians(shapely.get_coordinates(ring)).T
             points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
             normals = np.cross(points[:-1], points[1:])
@@ -247,11 +247,8 @@ class Footprint:
         x, y, z = total
         return math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))
 
-    def rings(self, step_deg: float) -> Any:  # noqa: ANN401 - an array of shapely rings
-        """All rings, no edge longer than the step: an array of shapely LinearRings.
-
-        Not as polygons: GEOS 3.14 "mends" a densified one whose spike has become a line, sometimes to nothing.
-        """
+    def _dense_rings(self, step_deg: float) -> Any:  # noqa: ANN401 - an array of shapely rings
+        """All rings, no edge longer than the step. Not as polygons: GEOS empties one whose spike has become a line."""
         return shapely.segmentize(shapely.get_rings(shapely.get_parts(self.polygons)), step_deg)
 
     def minus(self, other: Self) -> Self | None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from catalog.durable import flush
 from processing.errors import OutputError
 
 MAX_OPEN_FILES: Final = 128
@@ -80,10 +79,19 @@ def writing(path: Path, *, durable: bool) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
         part.replace(path)
         if durable:
-            flush(path.parent)
+            _fsync_folder(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise OutputError(f"{path.name}: cannot be written ({error.strerror}); nothing of it remains") from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _fsync_folder(folder: Path) -> None:
+    """A new name lasts through a power cut once its folder was written."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -71,8 +71,10 @@ class TrackPlane:
         """
         box = area.bbox
         width = (box.east - box.west) % 360 or 360.0
-        rings = area.rings(max(width, box.north - box.south) / 200)
-        along, across = self.project(*shapely.get_coordinates(rings).T)
+        # Ring by ring: GEOS "mends" a densified polygon whose spike has become a line, sometimes to nothing.
+        rings = shapely.get_rings(shapely.get_parts(area.polygons))
+        dense = shapely.segmentize(rings, max(width, box.north - box.south) / 200)
+        along, across = self.project(*shapely.get_coordinates(dense).T)
         reach = float(np.hypot(along, across).max())
         if reach > MAX_REACH_M:
             raise InvalidOrderError(

@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from catalog.durable import flush
-
 
 def name_of(identifier: str) -> str:
     """A file name that belongs to this identifier alone."""
     return quote(identifier, safe="").replace(".", "%2E")
+
+
+def flush(path: Path) -> None:
+    """Put a file's bytes or a folder's entries onto the disk (fsync(2): a new entry needs its folder's own flush)."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -20,14 +20,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from catalog.durable import flush
 from catalog.extent import format_time
 from processing.errors import DeliveryError
 from processing.manifest import MANIFEST
 from processing.scene import read_delivery
 from tasking.order import Attempt
 from tasking.provider import Delivered, Failed, Pending
-from tasking.provider.durable import move_folder, name_of, write_json
+from tasking.provider.durable import flush, move_folder, name_of, write_json
 
 LOOK_AGAIN = timedelta(seconds=5)
 """How long to wait for a delivery before looking again."""

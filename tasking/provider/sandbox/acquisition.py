@@ -167,7 +167,8 @@ def _centred(camera: Camera, area: Footprint) -> Camera:
 def _outline(camera: Camera, area: Footprint) -> tuple[Floats, Floats]:
     """Rows and columns of the area's outline."""
     step_deg = max(area.polygons.length / 3000, 1e-4)
-    lon, lat = shapely.get_coordinates(area.rings(step_deg)).T
+    rings = shapely.segmentize(shapely.get_rings(shapely.get_parts(area.polygons)), step_deg)
+    lon, lat = shapely.get_coordinates(rings).T
     return camera.image(lon, lat, terrain_height(lon, lat))
 
 

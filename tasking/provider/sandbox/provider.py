@@ -13,12 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from catalog.durable import flush
 from catalog.extent import format_time, parse_time
 from tasking.errors import ProviderError
 from tasking.order import Attempt
 from tasking.provider import Delivered, Failed, Pending
-from tasking.provider.durable import move_folder, name_of, write_json
+from tasking.provider.durable import flush, move_folder, name_of, write_json
 from tasking.provider.sandbox.acquire import acquire
 from tasking.provider.sandbox.acquisition import Acquisition
 from tasking.satellite import Satellite
