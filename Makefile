@@ -49,7 +49,13 @@ check: install
 	$(BIN)/lint-imports
 	$(BIN)/python docs/check.py
 
-bench: install
+# The peers have an environment of their own, so that neither side's versions bend the other's.
+.venv-bench/installed: $(UV) infra/bench.lock
+	$(UV) venv --quiet --clear --python $(BIN)/python .venv-bench
+	$(UV) pip sync --quiet --python .venv-bench/bin/python --require-hashes infra/bench.lock
+	@touch $@
+
+bench: install .venv-bench/installed
 	$(BIN)/python -m tests.bench
 
 lock: $(UV)
@@ -59,8 +65,10 @@ lock: $(UV)
 	    -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	    --group node -o infra/node.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	    --group bench -o infra/bench.lock
 	echo uv | $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url - -o infra/bootstrap.lock
 
 clean:
-	rm -rf .venv api/console/vendor build
+	rm -rf .venv .venv-bench api/console/vendor build

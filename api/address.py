@@ -24,4 +24,4 @@ def public_address(request: Request) -> str:
     host = request.headers.get("host", "")
     if not _HOST.fullmatch(host):
         raise HTTPException(400, "the Host header is no host name or address with a port")
-    return f"{request.url.scheme}://{host}{request.scope.get('root_path', '').rstrip('/')}"
+    return f"{request.scope.get('scheme', 'http')}://{host}{request.scope.get('root_path', '').rstrip('/')}"

@@ -12,18 +12,21 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Match, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from api import problems
+from api.compression import Compressed
 from api.files import files_router
 from api.head import HeadAsGet
 from api.installation import Installation
 from api.limits import BodyLimits
 from api.settings import Settings
-from api.stac import stac_router
+from api.shortcut import Shortcut
+from api.stac.router import PATH_NAMES, stac_router
 from api.stapi import stapi_router
 from tasking.worker import Progress
 
@@ -84,15 +87,31 @@ def create_app(settings: Settings, *, progress: Progress | None = None) -> FastA
     app.state.worker = installation.worker(progress=progress) if settings.embedded_worker else None
     app.state.worker_thread = None
     problems.install(app)
-    app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes)
-    app.add_middleware(HeadAsGet)
+    stac, shortcuts = stac_router(installation.catalog, writes=settings.catalog_writes)
+    app.add_middleware(Shortcut, shortcuts=shortcuts, names=PATH_NAMES)
+    add_middleware(app, settings)
+    app.include_router(stac)
     app.include_router(stapi_router(installation))
-    app.include_router(stac_router(installation.catalog))
     app.include_router(files_router(installation.assets))
     _add_health(app, installation)
     _add_documentation(app)
     _add_console(app)
     return app
+
+
+def add_middleware(app: FastAPI, settings: Settings) -> None:
+    """From the inside out: the last one sees a request first."""
+    app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes)
+    app.add_middleware(Compressed)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Last-Modified", "Location", "Content-Range", "Content-Disposition"],
+        )
+    app.add_middleware(HeadAsGet)
 
 
 @asynccontextmanager
@@ -143,7 +162,7 @@ def _checks(app: FastAPI, installation: Installation) -> Mapping[str, Callable[[
         return None
 
     def catalog() -> str | None:
-        held = len(installation.catalog.collections())
+        held = len(installation.catalog.view().summaries())
         wanted = len({product.collection for product in installation.products.values()})
         return None if held >= wanted else f"holds {held} collections where the products need {wanted}"
 

@@ -92,7 +92,7 @@ class Installation:
         """Every product's collection is there before its first item; one that is there stays as it is."""
         for product in self.products.values():
             try:
-                self.catalog.get(product.collection)
+                self.catalog.view().get(product.collection)
             except NotFoundError:
                 made = to_collection(product.collection, product.title, product.description, product.license)
                 self.catalog.put([made.to_dict(include_self_link=False)])

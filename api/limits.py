@@ -12,6 +12,12 @@ from api.problems import problem_response
 MAX_DEPTH = 100
 """Levels of arrays and objects in a body; GeoJSON needs six, a filter a few more."""
 
+MAX_POSITIONS = 200_000
+"""Arrays in a body: every position of a geometry is one, and a geometry has up to 100,000."""
+
+SMALL_BYTES = 2**14
+"""A body up to this size is looked at sooner than a thread takes it over."""
+
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
 """A string, also one that never ends: every byte is looked at once, whatever the body."""
 
@@ -40,8 +46,9 @@ class BodyLimits:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self.app(scope, receive, send)
             return
-        body = await self._read(receive)
-        refusal = await run_in_threadpool(self._refusal, body)
+        body = None if _announced(scope) > self.max_bytes else await self._read(receive)
+        small = body is not None and len(body) <= SMALL_BYTES
+        refusal = self._refusal(body) if small else await run_in_threadpool(self._refusal, body)
         if refusal is not None:
             status, title, detail = refusal
             await problem_response(status, "body", title, detail, headers={"connection": "close"})(scope, receive, send)
@@ -77,10 +84,21 @@ class BodyLimits:
             return 413, "Body too large", f"the body exceeds {self.max_bytes} bytes; simplify the geometry"
         if not body.strip():
             return None
-        if nesting(body) > MAX_DEPTH:
+        arrays = body.count(b"[")
+        if arrays > MAX_POSITIONS:
+            return 400, "Body too long", f"the body holds {arrays} arrays; simplify the geometry to 100,000 positions"
+        if arrays + body.count(b"{") > MAX_DEPTH and nesting(body) > MAX_DEPTH:
             return 400, "Body nested too deep", f"the body is nested more than {MAX_DEPTH} deep; write it flatter"
         try:
             orjson.loads(body)
         except orjson.JSONDecodeError as error:
             return 400, "Body is no JSON", f"the body is no JSON (RFC 8259): {error}"
         return None
+
+
+def _announced(scope: Scope) -> int:
+    """Bytes that the client says it will send; 0 where it does not say."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0

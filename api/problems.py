@@ -10,7 +10,15 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from catalog.errors import CatalogError, InvalidExtentError, InvalidItemError, InvalidSearchError, NotFoundError
+from catalog.errors import (
+    CatalogError,
+    ExistsError,
+    InvalidExtentError,
+    InvalidItemError,
+    InvalidSearchError,
+    NotFoundError,
+    PreconditionError,
+)
 from processing.errors import DeliveryError, HeightsError, OutputError, ProcessingError, SensorModelError
 from tasking.errors import (
     ConflictError,
@@ -36,6 +44,8 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     InvalidSearchError: (400, "invalid-search", "A search that cannot be answered"),
     InvalidItemError: (400, "invalid-item", "No valid STAC document"),
     NotFoundError: (404, "not-found", "Not in the catalog"),
+    ExistsError: (409, "exists", "It is there already"),
+    PreconditionError: (412, "precondition", "It is not what you took it for"),
     CatalogError: (500, "catalog", "The catalog failed"),
     InvalidOrderError: (422, "invalid-order", "An order that cannot be fulfilled as written"),
     UnknownProductError: (404, "unknown-product", "No such product"),
@@ -80,6 +90,15 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_unexpected)
+
+
+def problem_of(request: Request, error: Exception) -> Response | None:
+    """The answer to an error that has one; None for what is our bug."""
+    if any(parent in PROBLEMS for parent in type(error).__mro__):
+        return _on_domain_error(request, error)
+    if isinstance(error, Problem):
+        return _on_problem(request, error)
+    return _on_http_error(request, error) if isinstance(error, HTTPException) else None
 
 
 def _on_domain_error(_request: Request, error: Exception) -> Response:

@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024)
     """Largest request body; an area of 100,000 vertices fits into 8 MiB."""
 
+    catalog_writes: bool = False
+    """Whether the STAC API takes changes to the catalog; there is no login, so from whoever reaches it."""
+
+    cors_origins: str = "*"
+    """Whose pages may read the catalog and its files in a browser: origins, separated by commas; empty for nobody's."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")

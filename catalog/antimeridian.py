@@ -46,12 +46,15 @@ def cut(unwrapped: BaseGeometry) -> BaseGeometry:
     west, _, east, _ = unwrapped.bounds
     if -180 <= west and east <= 180:
         return unwrapped
-    parts = []
+    parts: list[BaseGeometry] = []
+    dimensions = shapely.get_dimensions(unwrapped)
     first, last = math.floor((west + 180) / 360), math.ceil((east + 180) / 360)
     for turn in range(first, max(last, first + 1)):
         strip = shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)
         inside = unwrapped.intersection(strip)
-        parts.append(shapely.transform(inside, lambda xy, back=360 * turn: xy - (back, 0)))
+        moved = shapely.transform(inside, lambda xy, back=360 * turn: xy - (back, 0))
+        # An area that only touches a strip leaves a line or a point there, which is none of its parts.
+        parts += [part for part in leaves([moved]) if shapely.get_dimensions(part) == dimensions]
     return shapely.union_all(parts)
 
 

@@ -1,43 +1,64 @@
-"""What a catalog takes in: a STAC document, checked, with the links of our tree, as the bytes that will be sent."""
+"""What a catalog takes in: a STAC document, checked, as the bytes that will be sent and what it is found by.
+
+An Item is kept in three pieces, the middle one its properties, so that a store can look into those without another copy
+of them. The links of our tree follow from its name and are added when it is sent.
+"""
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from catalog import antimeridian
+from catalog.antimeridian import Box
 from catalog.errors import InvalidExtentError, InvalidItemError
-from catalog.extent import BBox, parse_time
-from catalog.geometry import mend_geometry, parse_geometry
+from catalog.extent import BBox, microseconds, parse_time
+from catalog.folding import words
+from catalog.geometry import mend_geometry, parse_geometry, plain_quadrilateral
 from catalog.search import BASE
+from catalog.summary import MAX_VALUES, PropertySummary, Summary
 
 STAC = f"{BASE}/stac"
 """Root of the tree of documents."""
 
-_TREE = frozenset({"self", "root", "parent", "collection", "items", "item", "child", "next", "prev"})
+QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
+SORTABLES = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
+
+TREE = frozenset(
+    {"self", "root", "parent", "collection", "items", "item", "child", "next", "prev", QUERYABLES, SORTABLES}
+)
 """Links that the catalog sets itself."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 MAX_ID = 512
+
+_BEFORE = ("type", "stac_version", "stac_extensions", "id", "collection", "geometry", "bbox")
+"""Members of an Item that are written before its properties."""
+
+
+_APART = frozenset((*_BEFORE, "properties", "links"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionDocument:
-    """A Collection, ready to send but for `BASE`."""
+    """A Collection, ready to send but for `BASE` and what its items say of it."""
 
     id: str
     body: bytes
+    etag: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemDocument:
-    """An Item, ready to send but for `BASE`, with what it is found by."""
+    """An Item, with what it is found by."""
 
     id: str
     collection: str
@@ -50,13 +71,38 @@ class ItemDocument:
     until: int
     """Last moment of its span."""
 
-    shape: BaseGeometry | None
-    """Its geometry cut at the antimeridian; None where it has none."""
+    outline: bytes | None
+    """Its geometry cut at the antimeridian, as WKB; None where it has none."""
 
-    body: bytes
+    box: Box | None
+    """The narrowest box around it; west > east crosses the antimeridian."""
+
+    properties: Mapping[str, Any]
+
+    text: str | None
+    """The words of its title, description and keywords (`catalog.folding.words`); None where there are none."""
+
+    head: bytes
+    """JSON up to its properties."""
+
+    properties_json: bytes
+    tail: bytes
+    """JSON from behind its properties up to the links of the tree."""
+
+    etag: str
+
+    @property
+    def body(self) -> bytes:
+        """The whole of it, ready to send but for `BASE`."""
+        return item_body(self.head, self.properties_json, self.tail, self.collection, self.id)
+
+    @property
+    def shape(self) -> BaseGeometry | None:
+        """Its geometry cut at the antimeridian; None where it has none."""
+        return None if self.outline is None else shapely.from_wkb(self.outline)
 
 
-def read_document(document: Mapping[str, Any]) -> CollectionDocument | ItemDocument:
+def read_document(document: Mapping[str, Any] | bytes) -> CollectionDocument | ItemDocument:
     """Check a STAC Collection or Item and make it ready to send.
 
     Raises
@@ -64,14 +110,58 @@ def read_document(document: Mapping[str, Any]) -> CollectionDocument | ItemDocum
     InvalidItemError
         It is neither, or one that could not be served; names the document and the reason.
     """
-    kind = document.get("type") if isinstance(document, Mapping) else None
-    name = repr(document.get("id"))[:100] if isinstance(document, Mapping) else "document"
+    plain = _parsed(document)
+    name = _name(plain)
+    kind = plain.get("type") if isinstance(plain, dict) else None
     if kind not in ("Feature", "Collection"):
         raise InvalidItemError(f"{name}: type {kind!r:.60}; give a STAC Feature or Collection")
     try:
-        return _read_item(document) if kind == "Feature" else _read_collection(document)
+        return _read_item(plain) if kind == "Feature" else _read_collection(plain)
     except (InvalidItemError, InvalidExtentError) as error:
         raise InvalidItemError(f"{name}: {error}") from None
+
+
+def _parsed(document: Mapping[str, Any] | bytes) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return orjson.loads(document if isinstance(document, bytes) else _encode(document))
+    except (InvalidItemError, orjson.JSONDecodeError) as error:
+        raise InvalidItemError(f"{_name(document)}: no JSON ({error})") from None
+
+
+def _name(document: object) -> str:
+    return repr(document.get("id"))[:100] if isinstance(document, Mapping) else "document"
+
+
+def item_body(head: bytes, properties_json: bytes, tail: bytes, collection: str, item: str) -> bytes:
+    """Put the pieces of an Item together, with the links of the tree; ready to send but for `BASE`."""
+    before, after = _tree_links(collection)
+    return b"".join((head, properties_json, tail, before, _in_address(item), after))
+
+
+def compose_collection(body: bytes, summary: Summary) -> bytes:
+    """A Collection with its extent and its summaries as its items have them; as it was put where it has no items."""
+    extent = summary.extent.geojson()
+    if extent is None:
+        return body
+    document = orjson.loads(body)
+    own = document.get("summaries")
+    held = {name: shown for name, one in summary.properties.items() if (shown := _shown(name, one)) is not None}
+    return orjson.dumps({**document, "extent": extent, "summaries": {**(own if isinstance(own, dict) else {}), **held}})
+
+
+_UNSUMMARISED = re.compile(r"datetime|start_datetime|end_datetime|title|description|keywords|proj:(?!code\Z|epsg\Z).*")
+"""Properties whose range says nothing of a collection that its extent does not."""
+
+
+def _shown(name: str, one: PropertySummary) -> Any:  # noqa: ANN401 - any JSON
+    """One of STAC's summaries: a range or all values; None where neither would say anything."""
+    if _UNSUMMARISED.fullmatch(name):
+        return None
+    if one.low is not None:
+        return {"minimum": one.low, "maximum": one.high}
+    if one.first is not None:
+        return {"minimum": one.first, "maximum": one.last}
+    return sorted(one.values) if one.values and len(one.values) <= MAX_VALUES else None
 
 
 def item_address(collection: str, item: str) -> str:
@@ -84,9 +174,21 @@ def collection_address(collection: str) -> str:
     return f"{STAC}/collections/{quote(collection, safe='')}"
 
 
-def microseconds(moment: datetime) -> int:
-    """Whole microseconds since 1970, exact for every year of the calendar."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.~-]+", flags=re.ASCII)
+
+
+def _in_address(name: str) -> bytes:
+    return (name if _PLAIN_NAME.fullmatch(name) else quote(name, safe="")).encode()
+
+
+@lru_cache(maxsize=1024)
+def _tree_links(collection: str) -> tuple[bytes, bytes]:
+    """What stands before and after an Item's name in the links of the tree."""
+    parent = collection_address(collection)
+    before = f'{{"rel":"self","type":"application/geo+json","href":"{parent}/items/'
+    others = [_link("root", STAC, "application/json"), _link("parent", parent, "application/json")]
+    others.append(_link("collection", parent, "application/json"))
+    return before.encode(), b'"},' + orjson.dumps(others)[1:] + b"}"
 
 
 def _read_collection(document: Mapping[str, Any]) -> CollectionDocument:
@@ -104,9 +206,12 @@ def _read_collection(document: Mapping[str, Any]) -> CollectionDocument:
         _link("root", STAC, "application/json"),
         _link("parent", STAC, "application/json"),
         _link("items", f"{self_}/items", "application/geo+json"),
+        _link(QUERYABLES, f"{self_}/queryables", "application/schema+json"),
+        _link(SORTABLES, f"{self_}/sortables", "application/schema+json"),
         *_other_links(document),
     ]
-    return CollectionDocument(id=identity, body=_encode({**document, "links": links}))
+    body = orjson.dumps({**document, "links": links})
+    return CollectionDocument(id=identity, body=body, etag=etag_of(body))
 
 
 def _read_item(document: Mapping[str, Any]) -> ItemDocument:
@@ -117,24 +222,48 @@ def _read_item(document: Mapping[str, Any]) -> ItemDocument:
     for key, asset in document["assets"].items():
         if not isinstance(asset, Mapping) or not isinstance(asset.get("href"), str):
             raise InvalidItemError(f"assets/{key}: it has no href")
-    moment, since, until = _times(document.get("properties"))
-    self_, parent = item_address(collection, identity), collection_address(collection)
-    links = [
-        _link("self", self_, "application/geo+json"),
-        _link("root", STAC, "application/json"),
-        _link("parent", parent, "application/json"),
-        _link("collection", parent, "application/json"),
-        *_other_links(document),
-    ]
+    properties = document.get("properties")
+    if not isinstance(properties, dict) or "datetime" not in properties:
+        raise InvalidItemError("properties/datetime: missing; null is allowed beside start_datetime and end_datetime")
+    moment, since, until = _times(properties)
+    outline, box = _place(document)
+    head = orjson.dumps({key: document[key] for key in _BEFORE if key in document})[:-1] + b',"properties":'
+    properties_json = orjson.dumps(properties)
+    others = {
+        key: value for key, value in document.items() if key not in _BEFORE and key not in ("properties", "links")
+    }
+    links = b"".join(orjson.dumps(link) + b"," for link in _other_links(document))
+    tail = b"," + orjson.dumps(others)[1:-1] + b',"links":[' + links
     return ItemDocument(
         id=identity,
         collection=collection,
         moment=moment,
         since=since,
         until=until,
-        shape=_shape(document),
-        body=_encode({**document, "links": links}),
+        outline=outline,
+        box=box,
+        properties=properties,
+        text=_text(properties),
+        head=head,
+        properties_json=properties_json,
+        tail=tail,
+        etag=etag_of(head, properties_json, tail),
     )
+
+
+def etag_of(*pieces: bytes) -> str:
+    """A name for exactly these bytes."""
+    digest = blake2b(digest_size=12)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _text(properties: Mapping[str, Any]) -> str | None:
+    """Words of what people read."""
+    keywords = properties.get("keywords")
+    texts = [properties.get("title"), properties.get("description"), *(keywords if isinstance(keywords, list) else ())]
+    return "".join(words(text) for text in texts if isinstance(text, str)) or None
 
 
 def _identity(document: Mapping[str, Any], key: str) -> str:
@@ -154,10 +283,8 @@ def _version(document: Mapping[str, Any]) -> None:
         raise InvalidItemError(f"stac_version: {version!r:.60}; this catalog holds STAC 1.x")
 
 
-def _times(properties: Any) -> tuple[int, int, int]:  # noqa: ANN401 - any JSON
+def _times(properties: Mapping[str, Any]) -> tuple[int, int, int]:
     """Moment and span; an Item without a datetime has a start and an end (STAC Item specification)."""
-    if not isinstance(properties, Mapping) or "datetime" not in properties:
-        raise InvalidItemError("properties/datetime: missing; null is allowed beside start_datetime and end_datetime")
     moment, start, end = (_time(properties, key) for key in ("datetime", "start_datetime", "end_datetime"))
     if start is not None and end is not None:
         if start > end:
@@ -180,14 +307,29 @@ def _time(properties: Mapping[str, Any], key: str) -> int | None:
         raise InvalidItemError(f"properties/{key}: {error}") from None
 
 
-def _shape(document: Mapping[str, Any]) -> BaseGeometry | None:
-    """The geometry on the globe; where its bbox says that it is a wide box, its long edges do not run the short way."""
-    geometry, bbox = document.get("geometry"), document.get("bbox")
+def _place(document: Mapping[str, Any]) -> tuple[bytes | None, Box | None]:
+    """Outline and box."""
+    geometry = document.get("geometry")
     if geometry is None:
-        return None
-    if not isinstance(bbox, list | tuple) or not all(_is_number(edge) for edge in bbox):
+        return None, None
+    box = _drawn_box(document.get("bbox"))
+    quadrilateral = plain_quadrilateral(geometry)
+    if quadrilateral is not None:  # as most scenes; it needs no library to see that it is well drawn
+        return quadrilateral
+    shape = _shape(geometry, box)
+    bounds: Box = shape.bounds
+    touches_seam = bounds[0] <= -180 or bounds[2] >= 180
+    return shapely.to_wkb(shape), antimeridian.narrowest_box(shape) if touches_seam else bounds
+
+
+def _drawn_box(bbox: Any) -> BBox:  # noqa: ANN401 - any JSON
+    if not isinstance(bbox, list) or not all(_is_number(edge) for edge in bbox):
         raise InvalidItemError("bbox: missing; an Item with a geometry needs west, south, east, north")
-    box = BBox.of(bbox)
+    return BBox.of(bbox)
+
+
+def _shape(geometry: Mapping[str, Any], box: BBox) -> BaseGeometry:
+    """The geometry on the globe; where its bbox says that it is a wide box, its long edges do not run the short way."""
     if box.east - box.west > 180:
         drawn = parse_geometry(geometry)
         whole = shapely.box(*box.as_tuple())
@@ -207,12 +349,12 @@ def _link(rel: str, href: str, media_type: str) -> dict[str, str]:
 def _other_links(document: Mapping[str, Any]) -> list[Any]:
     """The document's own links that do not belong to the tree: licence, derived_from, about."""
     links = document.get("links") or []
-    if not isinstance(links, list | tuple) or not all(isinstance(link, Mapping) for link in links):
+    if not isinstance(links, list) or not all(isinstance(link, Mapping) for link in links):
         raise InvalidItemError("links: not an array of objects")
     for link in links:
         if not isinstance(link.get("rel"), str) or not isinstance(link.get("href"), str):
             raise InvalidItemError("links: each one needs a rel and a href")
-    return [dict(link) for link in links if link["rel"] not in _TREE]
+    return [link for link in links if link["rel"] not in TREE]
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:
@@ -220,4 +362,4 @@ def _encode(document: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidItemError(f"no JSON: {error}") from None
+        raise InvalidItemError(str(error)) from None

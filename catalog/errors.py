@@ -22,3 +22,11 @@ class InvalidItemError(CatalogError):
 
 class NotFoundError(CatalogError):
     """No such collection, item or asset."""
+
+
+class PreconditionError(CatalogError):
+    """What is there is not what the writer took it for."""
+
+
+class ExistsError(PreconditionError):
+    """It is there already."""

@@ -17,10 +17,13 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, Polygon, mapping
+from shapely.geometry.base import BaseGeometry
 
 from catalog import antimeridian
 from catalog.errors import InvalidExtentError
 from catalog.geometry import on_the_globe, parse_geometry
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 WGS84_A_M = 6378137.0
 """Semi-major axis of the WGS 84 ellipsoid."""
@@ -82,7 +85,7 @@ class TimeWindow:
         return not before and not after
 
 
-_RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:)(\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})?", flags=re.ASCII)
+_RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:)(\d{2})(\.\d+)?([Zz]|[+-]\d{2}:[0-5]\d)?", flags=re.ASCII)
 
 
 def parse_time(text: str) -> datetime:
@@ -113,6 +116,16 @@ def parse_time(text: str) -> datetime:
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC with ``Z``; microseconds only where there are any."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def microseconds(moment: datetime) -> int:
+    """Whole microseconds since 1970, exact for every year of the calendar."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment_of(microseconds: int) -> datetime:
+    """The moment so many microseconds after 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,10 +175,24 @@ class BBox:
         """The box as one or two boxes that do not cross the antimeridian."""
         if not self.crosses_antimeridian:
             return (self,)
-        return (
+        parts = (
             BBox(west=self.west, south=self.south, east=180.0, north=self.north),
             BBox(west=-180.0, south=self.south, east=self.east, north=self.north),
         )
+        # One that only begins or ends at the antimeridian has nothing on the other side of it.
+        return tuple(part for part in parts if part.west < part.east) or parts[:1]
+
+    def geometry(self) -> BaseGeometry:
+        """The box as polygons cut at the antimeridian; as a line or a point where it has no width or height."""
+        parts = [_rectangle(part) for part in self.parts()]
+        return parts[0] if len(parts) == 1 else shapely.union_all(parts)
+
+
+def _rectangle(box: BBox) -> BaseGeometry:
+    if box.west < box.east and box.south < box.north:
+        return shapely.box(*box.as_tuple())
+    corners = [(box.west, box.south), (box.east, box.north)]
+    return shapely.Point(corners[0]) if corners[0] == corners[1] else shapely.LineString(corners)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Any GeoJSON geometry, read strictly: what is not on Earth, or not a shape, is named."""
 
 import math
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.validation import explain_validity
 
 from catalog import antimeridian
+from catalog.antimeridian import Box
 from catalog.errors import InvalidExtentError
 
 MAX_VERTICES = 100_000
@@ -17,6 +19,9 @@ MAX_VERTICES = 100_000
 
 MAX_COLLECTION_DEPTH = 5
 """RFC 7946 advises against collections in collections; a few levels do no harm."""
+
+MIN_TURN_DEG2 = 1e-9
+"""A corner that turns by less is not told from a straight one by rounded arithmetic."""
 
 _LEVELS = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}
 """Levels of arrays around the positions of each type (RFC 7946, 3.1)."""
@@ -36,8 +41,7 @@ def read_geometry(geometry: Mapping[str, Any]) -> BaseGeometry:
         No geometry, unclosed or self-crossing rings, coordinates off the Earth, too many vertices.
     """
     drawn = parse_geometry(geometry)
-    parts = [antimeridian.cut(on_the_globe(leaf)) for leaf in antimeridian.leaves([drawn])]
-    return parts[0] if len(parts) == 1 else GeometryCollection(antimeridian.leaves(parts))
+    return _together(drawn, [antimeridian.cut(on_the_globe(leaf)) for leaf in antimeridian.leaves([drawn])])
 
 
 def mend_geometry(geometry: Mapping[str, Any]) -> BaseGeometry:
@@ -46,8 +50,84 @@ def mend_geometry(geometry: Mapping[str, Any]) -> BaseGeometry:
     Outlines of delivered scenes cross themselves now and then; a catalog that refused them would lose the scenes.
     """
     drawn = parse_geometry(geometry)
-    parts = [antimeridian.cut(shapely.make_valid(_unwrapped(leaf))) for leaf in antimeridian.leaves([drawn])]
-    return parts[0] if len(parts) == 1 else GeometryCollection(antimeridian.leaves(parts))
+    leaves = antimeridian.leaves([drawn])
+    return _together(drawn, [antimeridian.cut(shapely.make_valid(_unwrapped(leaf))) for leaf in leaves])
+
+
+def _together(drawn: BaseGeometry, parts: list[BaseGeometry]) -> BaseGeometry:
+    """The parts of a shape as one again: a collection stays one, everything else is what its points make."""
+    if len(parts) == 1:
+        return parts[0]
+    if drawn.geom_type == "GeometryCollection":
+        return GeometryCollection(antimeridian.leaves(parts))
+    return shapely.union_all(parts)
+
+
+_QUADRILATERAL = struct.Struct("<BIII10d")
+"""Well-known binary of a polygon of one ring of five positions (OGC 06-103r4, 8.2)."""
+
+
+def plain_quadrilateral(geometry: Mapping[str, Any]) -> tuple[bytes, Box] | None:
+    """WKB and bounds of a convex quadrilateral away from ±180° and the poles; None for every other geometry.
+
+    One whose four corners all turn the same way does not cross itself, so that it is valid without a closer look.
+    """
+    rings = geometry.get("coordinates") if isinstance(geometry, Mapping) and geometry.get("type") == "Polygon" else None
+    if not isinstance(rings, list) or len(rings) != 1 or not isinstance(rings[0], list) or len(rings[0]) != 5:
+        return None
+    try:
+        (ax, ay), (bx, by), (cx, cy), (dx, dy), (ex, ey) = rings[0]
+        outline = _QUADRILATERAL.pack(1, 3, 1, 5, ax, ay, bx, by, cx, cy, dx, dy, ex, ey)
+    except (TypeError, ValueError, struct.error):
+        return None
+    if ax != ex or ay != ey:
+        return None
+    west, east, south, north = min(ax, bx, cx, dx), max(ax, bx, cx, dx), min(ay, by, cy, dy), max(ay, by, cy, dy)
+    if not (-180 < west and east < 180 and east - west < 180 and -90 < south and north < 90):
+        return None
+    turn = _turn(ax, ay, bx, by, cx, cy, dx, dy)
+    return (outline, (west, south, east, north)) if turn != 0 else None
+
+
+def _turn(  # noqa: PLR0917 - four points
+    ax: float, ay: float, bx: float, by: float, cx: float, cy: float, dx: float, dy: float
+) -> int:
+    """1 for a quadrilateral whose corners all turn left, -1 if all turn right, 0 for every other one."""
+    turns = (
+        (bx - ax) * (cy - by) - (by - ay) * (cx - bx),
+        (cx - bx) * (dy - cy) - (cy - by) * (dx - cx),
+        (dx - cx) * (ay - dy) - (dy - cy) * (ax - dx),
+        (ax - dx) * (by - ay) - (ay - dy) * (bx - ax),
+    )
+    return int(min(turns) > MIN_TURN_DEG2) - int(max(turns) < -MIN_TURN_DEG2)
+
+
+def convex_touches(outline: bytes, box: Box) -> bool | None:
+    """Whether a convex quadrilateral, as WKB, shares a point with a box; None for other outlines and close calls.
+
+    Two convex shapes are apart exactly where an edge of one of them parts them (separating axis theorem).
+    """
+    if len(outline) != _QUADRILATERAL.size:
+        return None
+    _, kind, rings, count, ax, ay, bx, by, cx, cy, dx, dy, _, _ = _QUADRILATERAL.unpack(outline)
+    turn = _turn(ax, ay, bx, by, cx, cy, dx, dy) if (kind, rings, count) == (3, 1, 5) else 0
+    if turn == 0:
+        return None
+    west, south, east, north = box
+    if (
+        min(ax, bx, cx, dx) > east
+        or max(ax, bx, cx, dx) < west
+        or min(ay, by, cy, dy) > north
+        or max(ay, by, cy, dy) < south
+    ):
+        return False
+    for px, py, qx, qy in ((ax, ay, bx, by), (bx, by, cx, cy), (cx, cy, dx, dy), (dx, dy, ax, ay)):
+        right, up = turn * (qx - px), turn * (qy - py)
+        # The corner of the box that lies furthest to the inner side of this edge.
+        inside = right * ((north if right > 0 else south) - py) - up * ((west if up > 0 else east) - px)
+        if inside < MIN_TURN_DEG2:
+            return False if inside < -MIN_TURN_DEG2 else None
+    return True
 
 
 def on_the_globe(drawn: BaseGeometry) -> BaseGeometry:

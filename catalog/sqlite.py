@@ -1,60 +1,40 @@
-"""The embedded catalog: one SQLite file that holds every document as the bytes that are sent.
+"""The embedded catalog: one SQLite file, for many threads and processes at once."""
 
-collections  id → body
-items        what an item is found by: its place in the order of items, its span of time, its box
-documents    exact outline, body
-places       R*Tree over lon, lat and time; an item across the antimeridian has two rows, 2·seq and 2·seq + 1
-"""
-
-import secrets
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
-import shapely
 
-from catalog import antimeridian
+from catalog import sqlite_write
+from catalog.aggregate import Aggregate, Aggregation, columns, fold
 from catalog.database import Database
-from catalog.document import CollectionDocument, ItemDocument, read_document
-from catalog.errors import CatalogError, InvalidItemError, NotFoundError
-from catalog.search import Page, Search
-from catalog.sqlite_search import DAY_US, Row, find
+from catalog.document import compose_collection, etag_of, item_body, read_document
+from catalog.extent import moment_of
+from catalog.filter import CORE, GEOMETRY, properties_of
+from catalog.queryables import check_properties
+from catalog.search import ALWAYS, MAX_MATCHED, Condition, Document, Page, Search
+from catalog.sqlite_filter import register
+from catalog.sqlite_query import Query, aggregated, prepare
+from catalog.sqlite_schema import columns as property_columns
+from catalog.sqlite_schema import make
+from catalog.sqlite_search import Row, find, matching
+from catalog.sqlite_write import not_found
+from catalog.summary import Summary
 from catalog.token import Position, read_token, write_token
 
-VERSION = 1
-"""Of the file's schema, kept in its `user_version`."""
+QUICK_STEPS = 100_000
+"""Steps of SQLite's virtual machine that a quick search may take: some ten milliseconds."""
 
-_SCHEMA = (
-    "CREATE TABLE collections (id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
-    # rank is minus the moment, so that newest first and ids upwards are one ascending order; times are microseconds
-    # since 1970; west > east is an item across the antimeridian.
-    """CREATE TABLE items (
-        seq INTEGER PRIMARY KEY,
-        id TEXT NOT NULL,
-        collection TEXT NOT NULL REFERENCES collections ON DELETE CASCADE,
-        rank INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL,
-        west REAL, south REAL, east REAL, north REAL,
-        UNIQUE (id, collection)
-    )""",
-    "CREATE INDEX items_in_order ON items (rank, id, collection)",
-    "CREATE INDEX items_of_collection ON items (collection, rank, id)",
-    "CREATE INDEX items_by_lead ON items (since + rank)",
-    "CREATE INDEX items_by_lag ON items (until + rank)",
-    "CREATE TABLE documents (seq INTEGER PRIMARY KEY, shape BLOB, body BLOB NOT NULL)",
-    "CREATE VIRTUAL TABLE places USING rtree (key, west, east, south, north, since, until)",
-    """CREATE TRIGGER items_gone AFTER DELETE ON items BEGIN
-        DELETE FROM documents WHERE seq = old.seq;
-        DELETE FROM places WHERE key IN (2 * old.seq, 2 * old.seq + 1);
-    END""",
-    "CREATE TABLE secret (key BLOB NOT NULL)",
-    f"PRAGMA user_version = {VERSION}",
-)
+_STEPS_AT_ONCE = 5_000
 
 
 class SqliteCatalog:
-    """A `catalog.search.Catalog` in one file, for many threads and processes at once."""
+    """A `catalog.search.Catalog` in one file."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, and make it where there is none.
@@ -64,149 +44,251 @@ class SqliteCatalog:
         CatalogError
             The file was written by a newer version of this program.
         """
-        self._database = Database(path)
-        self._make()
-        (self._key,) = self._database.connection().execute("SELECT key FROM secret").fetchone()
+        self.database = Database(path, register)
+        make(self.database)
+        (self.key,) = self.database.connection().execute("SELECT key FROM state").fetchone()
+        self._known = Known(-1, {}, {}, set())
 
     def close(self) -> None:
         """Close the file in every thread; the next call opens it again."""
-        self._database.close()
+        self.database.close()
 
-    def put(self, documents: Iterable[Mapping[str, Any]]) -> int:
+    def view(self, tenants: frozenset[str] | None = None) -> "SqliteView":
+        """What these tenants see; see `catalog.search.Catalog.view`."""
+        return SqliteView(self, tenants)
+
+    def put(
+        self,
+        documents: Iterable[Mapping[str, Any] | bytes],
+        *,
+        tenant: str | None = None,
+        condition: Condition = ALWAYS,
+    ) -> int:
         """Insert or replace Collections and Items; see `catalog.search.Catalog.put`."""
         # Checking takes far longer than writing, so that it is done before other writers are kept waiting.
         checked = [read_document(document) for document in documents]
-        with self._database.writing() as connection:
-            for document in checked:
-                if isinstance(document, CollectionDocument):
-                    _put_collection(connection, document)
-                else:
-                    _put_item(connection, document)
+        with self.database.writing() as connection:
+            sqlite_write.write(connection, checked, tenant=tenant, condition=condition)
         return len(checked)
 
-    def get(self, collection: str, item: str | None = None) -> bytes:
-        """One Collection or Item as JSON bytes; see `catalog.search.Catalog.get`."""
-        if item is None:
-            statement = "SELECT body FROM collections WHERE id = ?"
-            names: tuple[str, ...] = (collection,)
-        else:
-            statement = "SELECT body FROM items JOIN documents USING (seq) WHERE collection = ? AND id = ?"
-            names = (collection, item)
-        _refuse_unprintable(collection, item)
-        row = self._database.connection().execute(statement, names).fetchone()
-        if row is None:
-            raise _not_found(collection, item)
-        return bytes(row[0])
-
-    def delete(self, collection: str, item: str | None = None) -> None:
+    def delete(self, collection: str, item: str | None = None, *, condition: Condition = ALWAYS) -> None:
         """Remove an Item, or a Collection with all its Items; see `catalog.search.Catalog.delete`."""
-        _refuse_unprintable(collection, item)
-        with self._database.writing() as connection:
-            if item is None:
-                gone = connection.execute("DELETE FROM collections WHERE id = ?", (collection,))
-            else:
-                gone = connection.execute("DELETE FROM items WHERE collection = ? AND id = ?", (collection, item))
-            if gone.rowcount == 0:
-                raise _not_found(collection, item)
+        refuse_unprintable(collection, item)
+        with self.database.writing() as connection:
+            sqlite_write.remove(connection, collection, item, condition=condition)
 
-    def collections(self) -> tuple[bytes, ...]:
-        """Every Collection as JSON bytes, by id."""
-        rows = self._database.connection().execute("SELECT body FROM collections ORDER BY id")
-        return tuple(body for (body,) in rows)
+    def known(self, connection: sqlite3.Connection) -> "tuple[Known, int]":
+        """What holds at the revision that the connection sees, and about how many items there are."""
+        revision, total = connection.execute(
+            "SELECT revision, (SELECT coalesce(max(seq), 0) FROM items) FROM state"
+        ).fetchone()
+        known = self._known
+        if known.revision != revision:
+            known = self._known = Known(revision, property_columns(connection), {}, set())
+        return known, total
+
+    @contextmanager
+    def bulk(self) -> Iterator[None]:
+        """Let this thread's writes of the block be synced once for many: a power failure may take the last ones."""
+        with self.database.bulk():
+            yield
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was read of the collections at one revision, and holds as long as that does."""
+
+    revision: int
+    columns: Mapping[str, str]
+    names: dict[frozenset[str] | None, Mapping[str, Summary]]
+    """By who sees them: of what the collections hold, here only the names of the properties matter."""
+
+    checked: set[object]
+    """Who asked for which properties of which collections, and was not refused."""
+
+
+class SqliteView:
+    """A `catalog.search.View` of the embedded catalog."""
+
+    quick = True
+    """`get` takes no longer than a thread's start."""
+
+    def __init__(self, catalog: SqliteCatalog, tenants: frozenset[str] | None) -> None:
+        self._catalog = catalog
+        self._database = catalog.database
+        self._tenants = tenants
+
+    def get(self, collection: str, item: str | None = None) -> Document:
+        """One Collection or Item; see `catalog.search.View.get`."""
+        refuse_unprintable(collection, item)
+        if item is None:
+            return next(self._documents(collection), None) or _missing(collection)
+        row = self._database.connection().execute(_GET, (collection, item)).fetchone()
+        if row is None or not self._sees(row[5]):
+            raise not_found(collection, item)
+        head, properties, tail, etag, modified, _ = row
+        body = item_body(head, properties.encode(), tail, collection, item)
+        return Document(body=body, etag=etag.hex(), modified=moment_of(modified))
+
+    def collections(self) -> Sequence[bytes]:
+        """Every Collection as JSON bytes, by id; see `catalog.search.View.collections`."""
+        return tuple(document.body for document in self._documents())
+
+    def summaries(self) -> Mapping[str, Summary]:
+        """What each collection holds; see `catalog.search.View.summaries`."""
+        return {name: summary for name, summary, _, _ in self._held()}
 
     def search(self, search: Search) -> Page:
-        """The items that meet every condition; see `catalog.search.Catalog.search`."""
-        position = None if search.token is None else read_token(search.token, search, self._key)
-        backwards = position is not None and position.backwards
-        place = search.place()
+        """The items that meet every condition; see `catalog.search.View.search`."""
+        position = self._position(search)
         with self._database.reading() as connection:
-            rows = find(connection, search, place, position)
-            more = len(rows) > search.limit
-            rows = rows[: search.limit]
-            if backwards:
-                rows.reverse()
-            bodies = _bodies(connection, [row[0] for row in rows])
+            return self._page(connection, search, position)
 
-        def token(position: Position) -> str:
-            return write_token(position, search, self._key)
+    def search_quickly(self, search: Search) -> Page | None:
+        """The same, or None where it takes more than `QUICK_STEPS`: for who must not wait."""
+        position = self._position(search)
+        with self._database.reading() as connection, _limited(connection, QUICK_STEPS) as spent:
+            try:
+                return self._page(connection, search, position)
+            except sqlite3.OperationalError:
+                if not spent():
+                    raise
+                return None
 
-        if not rows:  # the items went away while somebody paged here; the way back is still there
-            way_back = None if position is None else token(position.turned())
-            if backwards:
-                return Page(items=(), next_token=way_back)
-            return Page(items=(), next_token=None, previous_token=way_back)
-        onwards, back = _position(rows[-1], backwards=False), _position(rows[0], backwards=True)
+    def aggregate(self, search: Search, wanted: Sequence[Aggregation]) -> Sequence[Aggregate]:
+        """Figures over all items that a search finds; see `catalog.search.View.aggregate`."""
+        with self._database.reading() as connection:
+            query = self._query(connection, search)
+            rows = matching(connection, query, [aggregated(name, query) for name in columns(wanted)])
+            return fold(wanted, (row[4:] for row in rows))
+
+    def _page(self, connection: sqlite3.Connection, search: Search, position: Position | None) -> Page:
+        backwards = position is not None and position.backwards
+        query = self._query(connection, search)
+        rows = find(connection, query, position)
+        more = len(rows) > search.limit
+        rows = rows[: search.limit]
+        if backwards:
+            rows.reverse()
+        onwards, back = _ends(rows, position)
         return Page(
-            items=bodies,
-            next_token=token(onwards) if more or backwards else None,
-            previous_token=token(back) if (more if backwards else position is not None) else None,
+            items=_bodies(connection, rows),
+            next_token=self._token(onwards, search) if more or backwards else None,
+            previous_token=self._token(back, search) if (more if backwards else position is not None) else None,
+            matched=_count(connection, query) if search.count else None,
         )
 
-    def _make(self) -> None:
-        """Make the tables of a new file; of several processes that try, one does."""
-        (version,) = self._database.connection().execute("PRAGMA user_version").fetchone()
-        if version == VERSION:
-            return
-        with self._database.writing() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > VERSION:
-                raise CatalogError(
-                    f"{self._database.path}: its schema {version} is newer than {VERSION}, which this program knows"
-                )
-            if version == 0:
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-                connection.execute("INSERT INTO secret VALUES (?)", (secrets.token_bytes(32),))
+    def _query(self, connection: sqlite3.Connection, search: Search) -> Query:
+        known, total = self._catalog.known(connection)
+        asked = frozenset((*(key.property for key in search.sortby), *properties_of(search.filter)))
+        question = (self._tenants, search.collections, asked)
+        if not asked <= _ALWAYS_THERE and question not in known.checked:
+            if self._tenants not in known.names:
+                known.names[self._tenants] = {name: summary for name, summary, _, _ in self._held(fresh=False)}
+            check_properties(search, known.names[self._tenants])
+            known.checked.add(question)
+        return prepare(connection, search, self._tenants, known.columns, total)
+
+    def _position(self, search: Search) -> Position | None:
+        if search.token is None:
+            return None
+        return read_token(search.token, search, self._tenants, self._catalog.key)
+
+    def _token(self, position: Position | None, search: Search) -> str | None:
+        return None if position is None else write_token(position, search, self._tenants, self._catalog.key)
+
+    def _documents(self, collection: str | None = None) -> Iterator[Document]:
+        for _, summary, modified, stored in self._held(collection):
+            body = compose_collection(stored, summary)
+            yield Document(body=body, etag=etag_of(body), modified=moment_of(modified))
+
+    def _held(self, collection: str | None = None, *, fresh: bool = True) -> Iterator[tuple[str, Summary, int, bytes]]:
+        """Name, summary, time of change and stored document of each collection that may be seen, by name."""
+        rows = self._database.connection().execute(
+            "SELECT id, tenant, modified, body, summary FROM collections WHERE ? IS NULL OR id = ? ORDER BY id",
+            (collection, collection),
+        )
+        for name, tenant, modified, body, kept in rows.fetchall():
+            if self._sees(tenant):
+                summary = Summary.from_json(orjson.loads(kept))
+                if fresh and summary.stale:
+                    with self._database.writing() as connection:
+                        summary = sqlite_write.renew(connection, name)
+                yield name, summary, modified, body
+
+    def _sees(self, tenant: str | None) -> bool:
+        return tenant is None or self._tenants is None or tenant in self._tenants
 
 
-def _not_found(collection: str, item: str | None) -> NotFoundError:
-    if item is None:
-        return NotFoundError(f"collection: there is no {collection!r:.200}; GET /stac/collections lists them")
-    return NotFoundError(f"item: there is no {item!r:.200} in collection {collection!r:.200}")
+_GET = """SELECT head, properties, tail, items.etag, items.modified, collections.tenant
+    FROM items JOIN documents USING (seq) JOIN collections ON collections.id = items.collection
+    WHERE items.collection = ? AND items.id = ?"""
+
+_ALWAYS_THERE = CORE.keys() | {GEOMETRY}
 
 
-def _refuse_unprintable(collection: str, item: str | None) -> None:
+@contextmanager
+def _limited(connection: sqlite3.Connection, steps: int) -> Iterator[Callable[[], bool]]:
+    """End statements that take more steps of the virtual machine; gives whether they did."""
+    left = steps // _STEPS_AT_ONCE
+
+    def count() -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    connection.set_progress_handler(count, _STEPS_AT_ONCE)
+    try:
+        yield lambda: left < 0
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def refuse_unprintable(collection: str, item: str | None) -> None:
     """No document has such an id; some of them are not even text to SQLite."""
     if not (collection.isprintable() and (item is None or item.isprintable())):
-        raise _not_found(collection, item)
+        raise not_found(collection, item)
 
 
-def _put_collection(connection: sqlite3.Connection, collection: CollectionDocument) -> None:
-    connection.execute(
-        "INSERT INTO collections VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-        (collection.id, collection.body),
-    )
+def _missing(collection: str) -> Document:
+    raise not_found(collection, None)
 
 
-def _put_item(connection: sqlite3.Connection, item: ItemDocument) -> None:
-    if connection.execute("SELECT 1 FROM collections WHERE id = ?", (item.collection,)).fetchone() is None:
-        raise InvalidItemError(f"{item.id!r:.100}: collection {item.collection!r:.100} is unknown; put it first")
-    connection.execute("DELETE FROM items WHERE id = ? AND collection = ?", (item.id, item.collection))
-    box = None if item.shape is None else antimeridian.narrowest_box(item.shape)
-    seq = connection.execute(
-        "INSERT INTO items (id, collection, rank, since, until, west, south, east, north) VALUES (?,?,?,?,?,?,?,?,?)",
-        (item.id, item.collection, -item.moment, item.since, item.until, *(box or (None,) * 4)),
-    ).lastrowid
-    outline = None if item.shape is None else shapely.to_wkb(item.shape)
-    connection.execute("INSERT INTO documents VALUES (?, ?, ?)", (seq, outline, item.body))
-    if box is None or seq is None:
-        return
-    west, south, east, north = box
-    spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-    connection.executemany(
-        "INSERT INTO places VALUES (?,?,?,?,?,?,?)",
-        [
-            (2 * seq + part, *span, south, north, item.since / DAY_US, item.until / DAY_US)
-            for part, span in enumerate(spans)
-        ],
-    )
+def _ends(rows: Sequence[Row], position: Position | None) -> tuple[Position | None, Position | None]:
+    """Where to go on, and where to go back from."""
+    if not rows:  # the items went away while somebody paged here; the way back is still there
+        if position is None:
+            return None, None
+        turned = position.turned()
+        return (turned, None) if position.backwards else (None, turned)
+    return _position_at(rows[-1], backwards=False), _position_at(rows[0], backwards=True)
 
 
-def _position(row: Row, *, backwards: bool) -> Position:
-    return Position(backwards=backwards, rank=row[1], id=row[2], collection=row[3])
+def _position_at(row: Row, *, backwards: bool) -> Position:
+    _, _, item, collection, *keys = row
+    return Position(backwards=backwards, keys=tuple(keys), id=item, collection=collection)
 
 
-def _bodies(connection: sqlite3.Connection, seqs: list[int]) -> tuple[bytes, ...]:
-    statement = "SELECT seq, body FROM documents WHERE seq IN (SELECT value FROM json_each(?))"
-    bodies = dict(connection.execute(statement, (orjson.dumps(seqs).decode(),)).fetchall())
-    return tuple(bodies[seq] for seq in seqs)
+def _count(connection: sqlite3.Connection, query: Query) -> int | None:
+    if query.place is None and not query.conditions:  # it is kept with the collections
+        names = None if query.collections is None else orjson.dumps(query.collections).decode()
+        (counted,) = connection.execute(
+            "SELECT coalesce(sum(count), 0) FROM collections WHERE ? IS NULL OR id IN (SELECT value FROM json_each(?))",
+            (names, names),
+        ).fetchone()
+        return int(counted)
+    counted = sum(1 for _ in islice(matching(connection, query), MAX_MATCHED + 1))
+    return counted if counted <= MAX_MATCHED else None
+
+
+def _bodies(connection: sqlite3.Connection, rows: Sequence[Row]) -> tuple[bytes, ...]:
+    """The documents of a page, in its order."""
+    statement = """SELECT seq, head, properties, tail FROM items JOIN documents USING (seq)
+        WHERE seq IN (SELECT value FROM json_each(?))"""
+    pieces = {
+        seq: (head, properties.encode(), tail)
+        for seq, head, properties, tail in connection.execute(
+            statement, (orjson.dumps([row[0] for row in rows]).decode(),)
+        )
+    }
+    return tuple(item_body(*pieces[row[0]], row[3], row[2]) for row in rows)

@@ -1,210 +1,275 @@
-"""What a search finds in the embedded catalog: all of its SQL that selects items.
+"""What a search finds in the embedded catalog: how its items are looked for, and in which order.
 
-Candidates come in order: by id, out of the R*Tree, or, where that would list too many, by a walk along the order
-itself. Their outlines are looked at only until the page is full.
+Three ways lead to the items of a page, and the one that should look at the fewest is taken:
+
+few     by their ids, out of the R*Tree, or by an indexed property, where these are few: list them, sort them
+slices  a place, in order of time: out of the R*Tree, one slice of time after the other until the page is full
+walk    along an index in the order itself, trying every item; or, where there is no such index, all of them sorted
+
+Outlines are looked at last, and only until the page is full.
 """
 
-import heapq
 import math
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import islice
-from operator import itemgetter
+from typing import Any
 
 import orjson
-import shapely
-from shapely.geometry.base import BaseGeometry
 
-from catalog import antimeridian
-from catalog.antimeridian import Box
-from catalog.document import microseconds
-from catalog.extent import TimeWindow
-from catalog.search import Search
+from catalog.extent import microseconds
+from catalog.filter import CORE, Comparison, Constant, Membership, Predicate, Property, conjuncts
+from catalog.filter_sql import Sql, around, joined
+from catalog.place import Place
+from catalog.sqlite_order import bound, order_of
+from catalog.sqlite_query import Query, array, doubt, in_boxes, in_collections, keys_in_places
+from catalog.sqlite_schema import DAY_US
 from catalog.token import Position
 
-WALK_SPEED = 6.0
-"""Items that a walk looks at in about the time that one candidate of the R*Tree takes; both give the same page."""
+FEW = 256
+"""So many candidates are listed and sorted rather than found in order."""
 
-DAY_US = 86_400e6
-"""The R*Tree holds 32-bit floats, rounded outwards; in days they tell minutes apart."""
+MAX_ITEMS_BY_ID = 1_000_000
+"""Of so many collections an id may be in; a list of ids is never too long to sort."""
 
-Row = tuple[int, int, str, str, int]
-"""seq, rank, id, collection, and whether the boxes alone show that the item touches the place."""
+WALK_SPEED = 8.0
+"""Items that a walk tries in about the time that one candidate of a list takes; both give the same page."""
+
+Row = tuple[Any, ...]
+"""seq, `doubt`, id, collection, then a value for each sort key."""
 
 
-def find(
-    connection: sqlite3.Connection, search: Search, place: BaseGeometry | None, position: Position | None
-) -> list[Row]:
+def find(connection: sqlite3.Connection, query: Query, position: Position | None) -> list[Row]:
     """List the items of a page, and one more where there is one, in the direction of reading."""
-    wanted = search.limit + 1
-    if place is None:
-        with closing(_candidates(connection, search, None, position)) as rows:
-            return list(islice(rows, wanted))
-    place = antimeridian.with_seams(place)
-    shapely.prepare(place)
-    found: list[Row] = []
-    with closing(_candidates(connection, search, antimeridian.boxes(place), position)) as rows:
-        while len(found) < wanted and (some := list(islice(rows, wanted))):
-            touching = _touching(connection, [row[0] for row in some if not row[4]], place)
-            found += [row for row in some if row[4] or row[0] in touching]
-    return found[:wanted]
+    wanted = query.search.limit + 1
+    return list(islice(_exact(connection, query, _in_order(connection, query, position), wanted), wanted))
 
 
-def _touching(connection: sqlite3.Connection, seqs: list[int], place: BaseGeometry) -> set[int]:
-    """Of these items, those whose outline touches the place."""
-    if not seqs:
-        return set()
-    statement = "SELECT seq, shape FROM documents WHERE seq IN (SELECT value FROM json_each(?))"
-    rows = connection.execute(statement, (orjson.dumps(seqs).decode(),)).fetchall()
-    touches = shapely.intersects(place, shapely.from_wkb([shape for _, shape in rows]))
-    return {seq for (seq, _), touch in zip(rows, touches, strict=True) if touch}
+def matching(connection: sqlite3.Connection, query: Query, columns: Sequence[Sql] = ()) -> Iterator[Row]:
+    """Every item that the search finds, in no order: `Row` with those columns for its sort keys."""
+    conditions = in_collections(query)
+    if query.place is not None:
+        conditions.append(around("seq IN ({})", keys_in_places(query)))
+    rows = _rows(connection, query, conditions, columns=columns)
+    return _exact(connection, query, rows, 1000)
 
 
-def _candidates(
-    connection: sqlite3.Connection, search: Search, boxes: tuple[Box, ...] | None, position: Position | None
-) -> Generator[Row, None, None]:
+def _in_order(connection: sqlite3.Connection, query: Query, position: Position | None) -> Iterator[Row]:
     """Items that meet every condition but perhaps the exact outline, in the direction of reading."""
-    few: list[_Condition] = []
-    keys = _keys(connection, search, boxes) if boxes is not None and search.ids is None else None
-    if search.ids is not None:
-        few.append(("id IN (SELECT value FROM json_each(?))", (_array(search.ids),)))
-    elif keys is not None:
-        few.append(("seq IN (SELECT value FROM json_each(?))", (_array(keys),)))
-    if few:
-        if search.collections is not None:
-            few.append(("collection IN (SELECT value FROM json_each(?))", (_array(search.collections),)))
-        few += _time_conditions(search.datetime) + _place_in_order(position)
-        # The plus signs keep SQLite from walking along the order here.
-        yield from _select(connection, search, boxes, position, few, order="+rank {0}, +id {0}, +collection {0}")
+    few = _few(connection, query)
+    if few is not None:
+        return _sorted(connection, query, position, few)
+    if query.search.sortby[0].property != "datetime":
+        return _walk_by_key(connection, query, position)
+    return (_walk_in_time if query.place is None else _slices)(connection, query, position)
+
+
+def _few(connection: sqlite3.Connection, query: Query) -> list[int] | None:
+    """Items among which all that are wanted must be, where these are few; None where they would be too many."""
+    in_time = query.search.sortby[0].property == "datetime"
+    wanted = query.search.limit + 1
+    enough = FEW + 2 * wanted
+    if query.place is None or not in_time:
+        enough = max(enough, int(math.sqrt(wanted * query.total / WALK_SPEED)))
+    if query.search.ids is not None:
+        names = Sql("SELECT seq FROM items WHERE id IN (SELECT value FROM json_each(?))", (array(query.search.ids),))
+        return _listed(connection, names, MAX_ITEMS_BY_ID)
+    if query.place is not None:
+        return _listed(connection, keys_in_places(query), enough)
+    for part in conjuncts(query.rest):
+        selective = _by_column(part, query.columns)
+        if selective is not None and not _is_known_crowd(selective, enough):
+            found = _listed(connection, selective, enough)
+            if found is not None:
+                return found
+            _remember_crowd(selective, enough)
+    return None
+
+
+def _listed(connection: sqlite3.Connection, keys: Sql, enough: int) -> list[int] | None:
+    """The items of a list; None where it is longer than that."""
+    rows = connection.execute(f"{keys.text} LIMIT ?", (*keys.values, enough + 1)).fetchall()
+    return [seq for (seq,) in rows] if len(rows) <= enough else None
+
+
+def _sorted(connection: sqlite3.Connection, query: Query, position: Position | None, seqs: list[int]) -> Iterator[Row]:
+    """What of these items meets every condition, in the direction of reading."""
+    if not seqs:
+        return iter(())
+    order = order_of(query, backwards=position is not None and position.backwards)
+    conditions = [Sql("seq IN (SELECT value FROM json_each(?))", (orjson.dumps(seqs).decode(),))]
+    conditions += in_collections(query)
+    if position is not None:
+        conditions.append(order.beyond(position))
+    return _rows(connection, query, conditions, order=order.text(), source="items NOT INDEXED")
+
+
+def _by_column(part: Predicate, columns: Mapping[str, str]) -> Sql | None:
+    """Items that may meet a condition, by the index of a property; None where there is none or it does not help."""
+    match part:
+        case Comparison(op, Property(name), Constant(value), "number" | "text") if op != "<>" and name in columns:
+            return Sql(f"SELECT seq FROM items WHERE {columns[name]} {op} ?", (value,))  # noqa: S608 - our own names
+        case Membership(Property(name), values, "number" | "text") if name in columns:
+            inside = "IN (SELECT value FROM json_each(?))"
+            return Sql(f"SELECT seq FROM items WHERE {columns[name]} {inside}", (array(values),))  # noqa: S608
+    return None
+
+
+_CROWDS: dict[tuple[str, tuple[object, ...]], int] = {}
+"""Conditions that many items meet, and how many at least: a hint, which may be out of date without harm."""
+
+
+def _is_known_crowd(sql: Sql, enough: int) -> bool:
+    return _CROWDS.get((sql.text, sql.values), 0) > enough
+
+
+def _remember_crowd(sql: Sql, enough: int) -> None:
+    if len(_CROWDS) > 1000:
+        _CROWDS.clear()
+    _CROWDS[sql.text, sql.values] = enough + 1
+
+
+def _slices(connection: sqlite3.Connection, query: Query, position: Position | None) -> Iterator[Row]:
+    """From the end where reading starts, slice of time by slice of time; each as long as the last ones suggest."""
+    backwards = position is not None and position.backwards
+    order = order_of(query, backwards=backwards)
+    downwards = query.search.sortby[0].descending != backwards
+    bounds = _moments(connection, query, position, downwards=downwards)
+    if bounds is None:
         return
-    conditions = _time_conditions(search.datetime) + _ranks(connection, search.datetime, position)
-    if boxes is not None:
-        conditions.append(_any_of(_IN_BOX, [(e, w, e, w, n, s) for w, s, e, n in boxes]))
-    if search.collections is None:
-        conditions += _place_in_order(position)
-        yield from _select(connection, search, boxes, position, conditions, index="items_in_order")
-        return
-    listed = connection.execute(
-        "SELECT id FROM collections WHERE id IN (SELECT value FROM json_each(?))", (_array(search.collections),)
-    ).fetchall()
-    walks = [
-        _select(
-            connection,
-            search,
-            boxes,
-            position,
-            [("collection = ?", (collection,)), *conditions, *_place_in_order(position, collection)],
-            index="items_of_collection",
-        )
-        for (collection,) in listed
-    ]
-    yield from heapq.merge(*walks, key=itemgetter(1, 2, 3), reverse=position is not None and position.backwards)
+    low, high = bounds
+    wanted = query.search.limit + 1
+    assert query.place is not None
+    area = sum((east - west) * (north - south) for west, south, east, north in query.place.boxes) / (360 * 180)
+    length = max(1, int((high - low) * min(1.0, 2 * wanted / max(FEW, query.total * area))))
+    while low <= high:
+        start, end = (max(low, high - length), high) if downwards else (low, min(high, low + length))
+        conditions = [
+            Sql("moment >= ? AND moment <= ?", (start, end)),
+            around("seq IN ({})", keys_in_places(query, start / DAY_US, end / DAY_US)),
+            *in_collections(query),
+            *([] if position is None else [order.beyond(position)]),
+        ]
+        found = 0
+        for row in _rows(connection, query, conditions, order=order.text(), source="items NOT INDEXED"):
+            found += 1
+            yield row
+        low, high = (low, start - 1) if downwards else (end + 1, high)
+        length = max(1, int(length * min(16.0, max(0.25, 2 * wanted / (found + 0.25)))))
 
 
-_Condition = tuple[str, tuple[object, ...]]
-"""A piece of a WHERE clause and its bound values."""
-
-_IN_BOX = """CASE WHEN west <= east THEN west <= ? AND east >= ? ELSE west <= ? OR east >= ? END
-AND south <= ? AND north >= ?"""
-
-_INSIDE_BOX = "west <= east AND west >= ? AND south >= ? AND east <= ? AND north <= ?"
-
-
-def _select(
-    connection: sqlite3.Connection,
-    search: Search,
-    boxes: tuple[Box, ...] | None,
-    position: Position | None,
-    conditions: list[_Condition],
-    *,
-    index: str | None = None,
-    order: str = "rank {0}, id {0}, collection {0}",
-) -> Iterator[Row]:
-    """Rows of the items table; every value is bound, the rest of the text is this file's own."""
-    sure: _Condition = ("TRUE", ()) if boxes is None else ("FALSE", ())
-    if boxes is not None and search.bbox is not None:  # then the boxes are the place itself
-        sure = _any_of(_INSIDE_BOX, list(boxes))
-    text = f"""SELECT seq, rank, id, collection, {sure[0]} FROM items {"" if index is None else f"INDEXED BY {index}"}
-        WHERE {" AND ".join(condition for condition, _ in conditions) or "TRUE"}
-        ORDER BY {order.format("DESC" if position is not None and position.backwards else "ASC")}"""  # noqa: S608
-    return connection.execute(text, [*sure[1], *(value for _, values in conditions for value in values)])
-
-
-def _any_of(condition: str, choices: list[tuple[float, ...]]) -> _Condition:
-    text = "(" + " OR ".join(f"({condition})" for _ in choices) + ")"
-    return text, tuple(value for choice in choices for value in choice)
-
-
-def _array(values: Iterable[str | int]) -> str:
-    """A JSON array, which is one bound value however long; a name that no document can have is left out."""
-    return orjson.dumps([value for value in values if isinstance(value, int) or value.isprintable()]).decode()
-
-
-def _time_conditions(window: TimeWindow | None) -> list[_Condition]:
-    conditions: list[_Condition] = []
-    if window is not None and window.end is not None:
-        conditions.append(("since <= ?", (microseconds(window.end),)))
-    if window is not None and window.start is not None:
-        conditions.append(("until >= ?", (microseconds(window.start),)))
-    return conditions
-
-
-def _place_in_order(position: Position | None, collection: str | None = None) -> list[_Condition]:
-    """Only what lies beyond the position; of one collection only, so that its index serves."""
-    if position is None:
-        return []
-    sign = "<" if position.backwards else ">"
-    if collection is None:
-        sign += "=" if position.inclusive else ""
-        return [(f"(rank, id, collection) {sign} (?, ?, ?)", (position.rank, position.id, position.collection))]
-    ties = (
-        position.inclusive
-        if collection == position.collection
-        else ((collection < position.collection) == position.backwards)
-    )
-    return [(f"(rank, id) {sign}{'=' if ties else ''} (?, ?)", (position.rank, position.id))]
-
-
-def _ranks(connection: sqlite3.Connection, window: TimeWindow | None, position: Position | None) -> list[_Condition]:
-    """Where in the order the items of a time window can lie, so that a walk neither starts nor ends outside of it.
+def _moments(
+    connection: sqlite3.Connection, query: Query, position: Position | None, *, downwards: bool
+) -> tuple[int, int] | None:
+    """First and last moment that items of the page can have; None where there can be none.
 
     No span starts further before its item's moment than the largest lead, nor ends further after it than the largest
-    lag. The end of the walk at which the position lies needs no further bound.
+    lag.
     """
-    if window is None:
-        return []
-    lead, lag = connection.execute(
-        "SELECT (SELECT min(since + rank) FROM items), (SELECT max(until + rank) FROM items)"
+    row = connection.execute(
+        "SELECT (SELECT min(moment) FROM items), (SELECT max(moment) FROM items),"
+        " (SELECT coalesce(max(moment - since), 0) FROM items WHERE since < moment),"
+        " (SELECT coalesce(max(until - moment), 0) FROM items WHERE until > moment)"
     ).fetchone()
-    conditions: list[_Condition] = []
-    if window.end is not None and lead is not None and (position is None or position.backwards):
-        conditions.append(("rank >= ?", (lead - microseconds(window.end),)))
-    if window.start is not None and lag is not None and (position is None or not position.backwards):
-        conditions.append(("rank <= ?", (lag - microseconds(window.start),)))
-    return conditions
-
-
-def _keys(connection: sqlite3.Connection, search: Search, boxes: tuple[Box, ...]) -> list[int] | None:
-    """Items whose box touches one of the boxes, out of the R*Tree; None when a walk is quicker than so many."""
-    window = search.datetime
-    time: list[_Condition] = []
+    low, high, lead, lag = row
+    if low is None:
+        return None
+    window = query.search.datetime
     if window is not None and window.end is not None:
-        time.append(("since <= ?", (microseconds(window.end) / DAY_US,)))
+        high = min(high, microseconds(window.end) + lead)
     if window is not None and window.start is not None:
-        time.append(("until >= ?", (microseconds(window.start) / DAY_US,)))
-    text = " AND ".join(["west <= ? AND east >= ? AND south <= ? AND north >= ?", *(piece for piece, _ in time)])
-    more = [value for _, values in time for value in values]
-    # To fill a page, a walk looks at limit · total / n items where n of them touch the boxes; the R*Tree lists all n.
-    (total,) = connection.execute("SELECT coalesce(max(seq), 0) FROM items").fetchone()
-    crowd = int(math.sqrt(search.limit * total / WALK_SPEED))
-    found: list[int] = []
-    for west, south, east, north in boxes:
-        rows = connection.execute(
-            f"SELECT key / 2 FROM places WHERE {text} LIMIT ?",  # noqa: S608 - every value is bound
-            (east, west, north, south, *more, crowd + 1),
-        )
-        found += [seq for (seq,) in rows]
-        if len(found) > crowd:  # rows, not items: an item across the antimeridian may stand here twice
-            return None
-    return sorted(set(found))
+        low = max(low, microseconds(window.start) - lag)
+    if position is not None:
+        there = int(position.keys[0] or 0)
+        low, high = (low, min(high, there)) if downwards else (max(low, there), high)
+    return low, high
+
+
+def _walk_in_time(
+    connection: sqlite3.Connection, query: Query, position: Position | None
+) -> Generator[Row, None, None]:
+    """Along the index over time: of one collection, or of all."""
+    backwards = position is not None and position.backwards
+    order = order_of(query, backwards=backwards)
+    bounds = _moments(connection, query, position, downwards=query.search.sortby[0].descending != backwards)
+    if bounds is None:
+        return
+    conditions = [Sql("moment >= ? AND moment <= ?", bounds)]
+    if position is not None:
+        conditions.append(order.beyond(position))
+    if query.search.text is not None:
+        source = "items INDEXED BY items_with_text"
+        conditions.append(Sql("text IS NOT NULL"))
+    elif query.collections is not None and len(query.collections) == 1:
+        source = "items INDEXED BY items_of_collection"
+    else:
+        source = "items INDEXED BY items_in_order"
+    yield from _rows(connection, query, [*in_collections(query), *conditions], order=order.text(), source=source)
+
+
+def _walk_by_key(connection: sqlite3.Connection, query: Query, position: Position | None) -> Generator[Row, None, None]:
+    """By another key: first the items that have it, then those that lack it; on the way back the other way round."""
+    backwards = position is not None and position.backwards
+    order = order_of(query, backwards=backwards)
+    first, key = query.search.sortby[0], query.keys[0]
+    conditions = [*in_collections(query), *in_boxes(query)]
+    if first.property in CORE:
+        if position is not None:
+            conditions.append(order.beyond(position))
+        yield from _rows(connection, query, conditions, order=order.text())
+        return
+    at = None if position is None else position.keys[0]
+    valued, missing = around("({} IS NOT NULL)", key), around("({} IS NULL)", key)
+    column = query.columns.get(first.property)
+    walked = "items" if column is None else f"items INDEXED BY items_by_{column}"
+    phases = [(valued, walked, 0), (missing, "items", 1)]
+    for phase, source, skip in reversed(phases) if backwards else phases:
+        here = position is not None and (at is None) == (skip == 1)
+        if position is not None and not here and (at is None) != backwards:
+            continue  # it lies behind us
+        more = [order.beyond(position, skip=skip)] if position is not None and here else []
+        if here and skip == 0:
+            down = first.descending != backwards
+            more.append(bound(around(f"({{}} {'<=' if down else '>='} ?)", key), len(key.values), at))
+        text = order.text(skip=skip, known=skip == 0)
+        yield from _rows(connection, query, [phase, *more, *conditions], order=text, source=source)
+
+
+def _rows(
+    connection: sqlite3.Connection,
+    query: Query,
+    conditions: Sequence[Sql],
+    *,
+    order: Sql | None = None,
+    source: str = "items",
+    columns: Sequence[Sql] | None = None,
+) -> Iterator[Row]:
+    """Run one statement; every value is bound, the rest of its text is this program's own."""
+    doubtful, keys = doubt(query), query.keys if columns is None else columns
+    where = [*conditions, *query.conditions]
+    tail = around(" WHERE {}", joined(" AND ", where)) if where else Sql("")
+    if order is not None:
+        tail = around("{} ORDER BY {}", tail, order)
+    selected = ", ".join(("seq", doubtful.text, "id", "collection", *(key.text for key in keys)))
+    values = [*doubtful.values, *(value for key in keys for value in key.values), *tail.values]
+    return iter(connection.execute(f"SELECT {selected} FROM {source}{tail.text}", values))  # noqa: S608
+
+
+def _exact(connection: sqlite3.Connection, query: Query, rows: Iterator[Row], at_once: int) -> Iterator[Row]:
+    """Leave out what only seemed to touch the place."""
+    if query.place is None:
+        yield from rows
+        return
+    while some := list(islice(rows, at_once)):
+        doubtful = {row[0]: row[1] for row in some if row[1] is not None}
+        touching = _touching(connection, query.place, doubtful) if doubtful else ()
+        yield from (row for row in some if row[1] is None or row[0] in touching)
+
+
+def _touching(connection: sqlite3.Connection, place: Place, outlines: dict[int, Any]) -> set[int]:
+    """Of these items, by their outlines, those that touch the place."""
+    for seq, outline in outlines.items():
+        if outline == 1:
+            (outlines[seq],) = connection.execute("SELECT shape FROM documents WHERE seq = ?", (seq,)).fetchone()
+    touches = place.touches(list(outlines.values()))
+    return {seq for seq, touch in zip(outlines, touches, strict=True) if touch}

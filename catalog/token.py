@@ -4,9 +4,10 @@ A place, unlike a number of items to skip, stays right while items come and go.
 """
 
 import hmac
-import json
 from base64 import b64decode, urlsafe_b64encode
 from dataclasses import dataclass
+
+import orjson
 
 from catalog.errors import InvalidSearchError
 from catalog.search import Search
@@ -14,19 +15,22 @@ from catalog.search import Search
 _MAC_BYTES = 12
 _MAX_TOKEN = 8192
 
+KeyValue = float | int | str | None
+"""What an item is sorted by; None is missing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """A place in the order of items, and which way to read from there."""
 
     backwards: bool
-    """Towards newer items."""
+    """Against the order of the search."""
 
     inclusive: bool = False
     """Whether an item exactly there belongs to the page."""
 
-    rank: int
-    """Minus the moment of the item there, microseconds since 1970."""
+    keys: tuple[KeyValue, ...]
+    """Of the item there, one for each of `Search.sortby`; a moment is microseconds since 1970."""
 
     id: str
     collection: str
@@ -36,26 +40,26 @@ class Position:
         return Position(
             backwards=not self.backwards,
             inclusive=not self.inclusive,
-            rank=self.rank,
+            keys=self.keys,
             id=self.id,
             collection=self.collection,
         )
 
 
-def write_token(position: Position, search: Search, key: bytes) -> str:
-    """Make a token that only this search, asked of the catalog with this key, takes back."""
-    fields = [int(position.backwards), int(position.inclusive), position.rank, position.id, position.collection]
-    payload = json.dumps(fields, separators=(",", ":")).encode()
-    return urlsafe_b64encode(_mac(payload, search, key) + payload).decode().rstrip("=")
+def write_token(position: Position, search: Search, scope: frozenset[str] | None, key: bytes) -> str:
+    """Make a token that only this search, asked by who sees the same, of the catalog with this key, takes back."""
+    fields = [int(position.backwards), int(position.inclusive), position.id, position.collection, *position.keys]
+    payload = orjson.dumps(fields)
+    return urlsafe_b64encode(_mac(payload, search, scope, key) + payload).decode().rstrip("=")
 
 
-def read_token(token: str, search: Search, key: bytes) -> Position:
+def read_token(token: str, search: Search, scope: frozenset[str] | None, key: bytes) -> Position:
     """Read it back.
 
     Raises
     ------
     InvalidSearchError
-        It was altered, or made for another search or by another catalog.
+        It was altered, or made for another search, for who sees something else, or by another catalog.
     """
     refusal = InvalidSearchError("token: it is not one of this search; follow the links of its pages as they are")
     if len(token) > _MAX_TOKEN:
@@ -65,19 +69,27 @@ def read_token(token: str, search: Search, key: bytes) -> Position:
     except ValueError:
         raise refusal from None
     mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-    if not hmac.compare_digest(mac, _mac(payload, search, key)):
+    if not hmac.compare_digest(mac, _mac(payload, search, scope, key)):
         raise refusal
-    backwards, inclusive, rank, item, collection = json.loads(payload)
-    return Position(backwards=bool(backwards), inclusive=bool(inclusive), rank=rank, id=item, collection=collection)
+    backwards, inclusive, item, collection, *keys = orjson.loads(payload)
+    return Position(
+        backwards=bool(backwards), inclusive=bool(inclusive), keys=tuple(keys), id=item, collection=collection
+    )
 
 
-def _mac(payload: bytes, search: Search, key: bytes) -> bytes:
-    conditions = [
+def _mac(payload: bytes, search: Search, scope: frozenset[str] | None, key: bytes) -> bytes:
+    conditions = (
         None if search.collections is None else sorted(search.collections),
         None if search.ids is None else sorted(search.ids),
-        None if search.bbox is None else search.bbox.as_tuple(),
-        search.intersects,
-        None if search.datetime is None else str(search.datetime),
-    ]
-    signed = json.dumps(conditions, sort_keys=True, default=dict).encode() + b"\n" + payload
-    return hmac.digest(key, signed, "sha256")[:_MAC_BYTES]
+        search.bbox,
+        None
+        if search.intersects is None
+        else orjson.dumps(search.intersects, option=orjson.OPT_SORT_KEYS, default=dict),
+        search.datetime,
+        search.filter,
+        search.text,
+        search.sortby,
+        None if scope is None else sorted(scope),
+    )
+    # A value's repr names all of it; dataclasses of plain values have a stable one.
+    return hmac.digest(key, repr(conditions).encode("utf-8", "surrogatepass") + b"\n" + payload, "sha256")[:_MAC_BYTES]

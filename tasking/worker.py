@@ -361,7 +361,7 @@ class Worker:
         """Remove the files of an item that will not be published, unless one of its id is in the catalog already."""
         item = produced.item
         try:
-            self._catalog.get(str(item.collection_id), item.id)
+            self._catalog.view().get(str(item.collection_id), item.id)
         except NotFoundError:
             for asset in item.assets.values():
                 if asset.href.startswith(f"{BASE}/files/"):

@@ -1,9 +1,12 @@
 """Fixtures that every room's tests share."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.postgres import PostgresMissingError, cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,3 +22,14 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"needs the real data in {folder.name}/ beside the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """Make a fresh database with pgstac in it, in a PostgreSQL of the tests' own; gives its address."""
+    with contextlib.ExitStack() as stack:
+        try:
+            running = stack.enter_context(cluster())
+        except PostgresMissingError as missing:
+            pytest.skip(str(missing))
+        yield running.create

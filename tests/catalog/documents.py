@@ -90,12 +90,22 @@ latitudes = st.integers(-360, 360).map(lambda quarters: quarters / 4)
 seams = st.sampled_from([-180.0, -179.75, 0.0, 179.75, 180.0])
 
 
+SIMPLE = ("Point", "LineString", "Polygon", "Box", "MultiPolygon", "MultiPoint")
+anywhere = st.tuples(longitudes | seams, latitudes, st.integers(1, 160), st.integers(1, 80))
+nearby = st.tuples(
+    st.sampled_from([-180.0, -179.0, 0.0, 1.0, 178.0, 179.0, 180.0]),
+    st.sampled_from([-90.0, -1.0, 0.0, 1.0, 88.0, 89.0]),
+    st.sampled_from([4, 8, 16]),
+    st.sampled_from([4, 8, 16]),
+)
+"""Corner and size in quarters of a degree, so few of them that shapes meet in every way."""
+
+
 @st.composite
-def drawn(draw, kinds=("Point", "LineString", "Polygon", "Box", "MultiPolygon", "MultiPoint", "GeometryCollection")):
+def drawn(draw, kinds=(*SIMPLE, "GeometryCollection"), places=anywhere):
     kind = draw(st.sampled_from(kinds))
-    west = draw(longitudes | seams)
-    south = draw(latitudes)
-    width, height = draw(st.integers(1, 160)) / 4, draw(st.integers(1, 80)) / 4
+    west, south, width, height = draw(places)
+    width, height = width / 4, height / 4
     north = min(90.0, south + height)
     south = min(south, north - 0.25)
     east = west + width

@@ -103,7 +103,7 @@ def submit(data: Path, lons: Iterable[int]) -> list[str]:
 def check(data: Path, ids: list[str]) -> None:
     """Every order at its end; one item, one credit, one delivery for each attempt; every file as its item says."""
     store, catalog = Store(f"sqlite:///{data / 'tasking.db'}"), SqliteCatalog(data / "catalog.db")
-    found = catalog.search(Search(limit=1000)).items
+    found = catalog.view().search(Search(limit=1000)).items
     items = {item["id"]: item for item in map(json.loads, found)}
     assert len(found) == len(items) == len(ids)
     assert {order.id for order in store.orders().orders} == set(ids)

@@ -104,7 +104,7 @@ class House:
         return [(line.status, line.reason_code) for line in self.store.history(order.id).changes[::-1]]
 
     def items(self) -> list[dict]:
-        return [json.loads(item) for item in self.catalog.search(Search(limit=100)).items]
+        return [json.loads(item) for item in self.catalog.view().search(Search(limit=100)).items]
 
     def drop(self, delivery: Path, name: str, **manifest) -> Path:
         """Put a delivery into the inbox, with another identity."""

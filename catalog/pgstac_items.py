@@ -1,0 +1,319 @@
+"""Items as pgstac keeps them: without what they share with their collection, and without what has a column of its own.
+
+pgstac stores what an item adds to its collection's *base item*, which has the ``item_assets``: a value that is the same
+is left out, one that the item lacks is marked. Merging both gives the item back, or nearly: one that has JSON's null
+where the base item has a value does not come back as it was; of such an item we keep the whole beside.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from catalog.document import (
+    STAC,
+    TREE,
+    CollectionDocument,
+    ItemDocument,
+    collection_address,
+    etag_of,
+    item_body,
+    read_document,
+)
+from catalog.errors import InvalidItemError
+from catalog.extent import moment_of
+from catalog.pgstac_schema import Connection
+from catalog.search import Document
+
+ABSENT = "𒍟※"
+"""pgstac's mark for what the base item has and the item has not."""
+
+TAG = "pgstac:base_item"
+"""Which of its collection's base items an item was stripped by, since pgstac 0.10; without it, the first."""
+
+_OWN_COLUMNS = ("id", "geometry", "collection", "type", "links", TAG)
+
+COLUMNS = """
+    id, collection,
+    coalesce(private->'overflight'->'whole', content),
+    coalesce((private->'overflight'->'geometry')::text, ST_AsGeoJSON(geometry, 20)),
+    private->'overflight'->>'etag',
+    (private->'overflight'->>'modified')::bigint,
+    private->'overflight' ? 'whole',
+    (SELECT xmin::text FROM pgstac.collections WHERE collections.id = collection)
+"""
+"""Of pgstac.items, for `Shelf.document`."""
+
+Row = Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What items of a collection share."""
+
+    tag: int | None
+    document: Mapping[str, Any]
+
+    @property
+    def has_assets(self) -> bool:
+        """Whether an item has to be merged with it; else all that it has is the version."""
+        return self.document.get("assets") is not None
+
+
+def collection_body(content: bytes) -> bytes:
+    """A Collection as pgstac has it, with the links of our tree; its own extent, whatever its items say.
+
+    One that another program wrote need not be one that could be put here.
+    """
+    try:
+        read = read_document(content)
+    except InvalidItemError:
+        document = orjson.loads(content)
+        here = collection_address(str(document["id"]))
+        addresses = {"self": here, "root": STAC, "parent": STAC, "items": f"{here}/items"}
+        tree = [{"rel": rel, "href": href, "type": "application/json"} for rel, href in addresses.items()]
+        others = b"[%b]" % other_links(document.get("links")).rstrip(b",")
+        return orjson.dumps({"type": "Collection", **document, "links": [*tree, *orjson.loads(others)]})
+    assert isinstance(read, CollectionDocument)
+    return read.body
+
+
+class Shelf:
+    """Puts items together; keeps the base items of the collections that it has seen."""
+
+    def __init__(self) -> None:
+        self._bases: dict[tuple[str, str], Mapping[int | None, Base]] = {}
+
+    def document(self, connection: Connection, row: Row) -> Document:
+        """An item with what HTTP validates it by, from `COLUMNS`."""
+        body, etag, modified = self.body(connection, row), row[4], row[5]
+        if etag is None:
+            return Document(body=body, etag=etag_of(body), modified=None)
+        return Document(body=body, etag=etag, modified=None if modified is None else moment_of(modified))
+
+    def body(self, connection: Connection, row: Row) -> bytes:
+        """An item, ready to send but for `catalog.search.BASE`, from `COLUMNS`."""
+        item, collection, content, geometry, _, _, whole, revision = row
+        bases = self._bases_of(connection, collection, revision)
+        cut = None if whole or bases[None].has_assets else cut_out(content)
+        if cut is None:
+            members, links = self._merged(content, bases, whole=whole)
+        else:
+            members, links = cut.members, cut.links
+            if not cut.has_version:
+                members = b'"stac_version":%b,%b' % (orjson.dumps(bases[None].document["stac_version"]), members)
+        head = b'{"type":"Feature","id":%b,"collection":%b,"geometry":%b,' % (
+            orjson.dumps(item),
+            orjson.dumps(collection),
+            b"null" if geometry is None else geometry.encode(),
+        )
+        return item_body(head, members, b',"links":[' + links, collection, item)
+
+    def _merged(self, content: bytes, bases: Mapping[int | None, Base], *, whole: bool) -> tuple[bytes, bytes]:
+        """The same two by way of parsing the document."""
+        slim = orjson.loads(content)
+        tag = slim.get(TAG)
+        base = bases.get(int(tag) if isinstance(tag, int | str) and str(tag).isdecimal() else None, bases[None])
+        item = slim if whole else merge(slim, base.document)
+        rest = {key: value for key, value in item.items() if key not in _OWN_COLUMNS}
+        return orjson.dumps(rest)[1:-1], other_links(item.get("links"))
+
+    def _bases_of(self, connection: Connection, collection: str, revision: str) -> Mapping[int | None, Base]:
+        """The base items of a collection by their tags; None is that of an item without one."""
+        known = self._bases.get((collection, revision))
+        if known is None:
+            if len(self._bases) > MAX_KEPT:
+                self._bases.clear()
+            known = self._bases[collection, revision] = _read_bases(connection, collection)
+        return known
+
+
+MAX_KEPT = 2000
+"""Collections of which base items are kept."""
+
+
+def _read_bases(connection: Connection, collection: str) -> Mapping[int | None, Base]:
+    first = connection.execute("SELECT pgstac.collection_base_item(%s::text)", (collection,)).fetchone()
+    assert first is not None
+    bases: dict[int | None, Base] = {None: Base(tag=None, document=orjson.loads(first[0]))}
+    if _knows_tags(connection):
+        rows = connection.execute("SELECT id, base_item FROM pgstac.base_items WHERE collection = %s", (collection,))
+        bases |= {tag: Base(tag=tag, document=orjson.loads(base)) for tag, base in rows.fetchall()}
+    return bases
+
+
+def _knows_tags(connection: Connection) -> bool:
+    row = connection.execute("SELECT to_regclass('pgstac.base_items') IS NOT NULL").fetchone()
+    return row is not None and bool(row[0])
+
+
+def current_base(connection: Connection, collection: str) -> Base:
+    """What new items of a collection are stripped by."""
+    if _knows_tags(connection):
+        statement = "SELECT base_item_id, base_item FROM pgstac.current_base_item(%s)"
+    else:
+        statement = "SELECT NULL, base_item FROM pgstac.collections WHERE id = %s"
+    row = connection.execute(statement, (collection,)).fetchone()
+    assert row is not None
+    return Base(tag=row[0], document=orjson.loads(row[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An item's document in pieces."""
+
+    members: bytes
+    """All but the links, without braces."""
+
+    links: bytes
+    """As `other_links` has them."""
+
+    has_version: bool
+    """Whether its version is its own; else it is that of the base item."""
+
+
+_DECODER = json.JSONDecoder()
+_BBOX, _LINKS, _VERSION = b'{"bbox": [', b'"links": [', b'"stac_version": '
+_TAG, _ABSENT = f'"{TAG}": '.encode(), ABSENT.encode()
+_AT_END = re.compile(_VERSION + rb'"[^"\\]+"(, "stac_extensions": \[[^][{}]*\])?\}')
+
+
+def cut_out(content: bytes) -> Cut | None:
+    """Cut a document in pieces as bytes; None where that takes parsing it.
+
+    PostgreSQL writes the members of an object by the lengths of their names: ``bbox`` and ``links`` come first, the
+    version and the extensions last. What looks like a name inside of a text has backslashes before its quotation marks.
+    """
+    start = content.find(b"]") + 3 if content.startswith(_BBOX) else 1
+    if not content.startswith((b"], " + _LINKS, b"{" + _LINKS), start - (3 if start > 1 else 1)):
+        return None
+    if _TAG in content or _ABSENT in content:
+        return None
+    listed: list[Any] = []
+    end = start + len(_LINKS) + 1
+    if not content.startswith(b"], ", end - 1):
+        text = content.decode()
+        if not text.isascii():
+            return None
+        listed, end = _DECODER.raw_decode(text, start + len(_LINKS) - 1)
+    version = content.rfind(_VERSION)
+    if not content.startswith(b", ", end) or (version >= 0 and _AT_END.fullmatch(content, version) is None):
+        return None
+    return Cut(content[1:start] + content[end + 2 : -1], other_links(listed), version >= 0)
+
+
+def other_links(links: object) -> bytes:
+    """Links that do not belong to the tree, each with a comma behind it."""
+    if not isinstance(links, list):
+        return b""
+    return b"".join(
+        orjson.dumps(link) + b"," for link in links if isinstance(link, dict) and link.get("rel") not in TREE
+    )
+
+
+# --- what is written ---
+
+
+def columns_of(item: ItemDocument, base: Base, drawn: bytes | None, modified: int) -> tuple[str, ...]:
+    """Values of pgstac.items: id, collection, datetime, end_datetime, geometry, content, private; each as its text.
+
+    ``drawn`` is the item's outline as GeoJSON, to see whether it is the geometry that was put.
+    """
+    first = orjson.loads(item.head + b"null}")  # all members before the properties
+    geometry = first.get("geometry")
+    ours: dict[str, Any] = {"etag": item.etag, "modified": modified}
+    if item.text is not None:
+        ours["words"] = item.text
+    if item.moment != item.since:
+        ours["moment"] = item.moment
+    if drawn is None or orjson.loads(drawn) != geometry:
+        ours["geometry"] = geometry
+    own = {key: value for key, value in first.items() if key not in _OWN_COLUMNS and key != "properties"}
+    if not base.has_assets and own["stac_version"] == base.document["stac_version"]:
+        del own["stac_version"]
+    before = orjson.dumps(own)[:-1] + (b"," if own else b"")
+    content = b'%b"properties":%b%b]}' % (before, item.properties_json, item.tail.removesuffix(b","))
+    if base.has_assets:
+        document = orjson.loads(content)
+        slim = strip(document, base.document)
+        if not _same(merge(slim, base.document), document):
+            ours["whole"] = document
+        content = orjson.dumps(slim)
+    if base.tag is not None:
+        content = b'{"%b":%d,%b' % (TAG.encode(), base.tag, content[1:])
+    return (
+        item.id,
+        item.collection,
+        moment_of(item.since).isoformat(),
+        moment_of(item.until).isoformat(),
+        NOWHERE if item.outline is None else ewkb(item.outline),
+        content.decode(),
+        orjson.dumps({"overflight": ours}).decode(),
+    )
+
+
+NOWHERE = "0107000020E610000000000000"
+"""An empty collection of geometries: pgstac's column wants a geometry of every item."""
+
+_HAS_SRID = 0x20000000
+
+
+def ewkb(outline: bytes) -> str:
+    """A shape in degrees, given as WKB, as the text of PostGIS's type."""
+    order: Literal["little", "big"] = "little" if outline[0] == 1 else "big"
+    kind = int.from_bytes(outline[1:5], order) | _HAS_SRID
+    return (outline[:1] + kind.to_bytes(4, order) + (4326).to_bytes(4, order) + outline[5:]).hex()
+
+
+def strip(item: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """What an item adds to a base item, as pgstac keeps it."""
+    slim: dict[str, Any] = {}
+    for key, own in item.items():
+        inherited = base.get(key)
+        if inherited is None:
+            slim[key] = own
+        elif isinstance(own, dict) and isinstance(inherited, dict):
+            slim[key] = strip(own, inherited)
+        elif not _same(own, inherited):
+            slim[key] = _strip_list(own, inherited) if _are_alike(own, inherited) else own
+    return slim | {key: ABSENT for key, inherited in base.items() if inherited is not None and key not in item}
+
+
+def merge(slim: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """The item again, as pgstac's search would give it."""
+    item = {key: inherited for key, inherited in base.items() if inherited is not None and key not in slim}
+    for key, own in slim.items():
+        if own != ABSENT:
+            item[key] = _merge_value(own, base.get(key))
+    return item
+
+
+def _merge_value(own: Any, inherited: Any) -> Any:  # noqa: ANN401 - any JSON
+    if own is None:
+        return inherited
+    if isinstance(own, dict) and isinstance(inherited, dict):
+        return merge(own, inherited)
+    if _are_alike(own, inherited):
+        return [_merge_value(mine, theirs) for mine, theirs in zip(own, inherited, strict=True)]
+    return own
+
+
+def _strip_list(own: list[Any], inherited: list[Any]) -> list[Any]:
+    """Only objects are stripped: pypgstac's loader reads anything else as it stands."""
+    return [
+        strip(mine, theirs) if isinstance(mine, dict) and isinstance(theirs, dict) else mine
+        for mine, theirs in zip(own, inherited, strict=True)
+    ]
+
+
+def _are_alike(own: Any, inherited: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Lists of one length are merged element by element."""
+    return isinstance(own, list) and isinstance(inherited, list) and len(own) == len(inherited)
+
+
+def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Whether two values are one in JSON, in which true is no number."""
+    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)

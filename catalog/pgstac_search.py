@@ -1,0 +1,395 @@
+"""What a search finds in a pgstac database: one statement for its items, with every value bound.
+
+pgstac's own ``search`` is not called: it takes tens of milliseconds, and other than this it holds no place in an order
+while items come and go. PostgreSQL finds the items by the index that promises the fewest: pgstac's over the geometry or
+its one over ids, or a walk along ours, which is the order of time itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import shapely
+
+from catalog import antimeridian
+from catalog.extent import TimeWindow, microseconds
+from catalog.filter import CORE, And, Comparison, Constant, Instant, Membership, Predicate, Property, Spatial, conjuncts
+from catalog.filter_sql import FALSE, Sql, around, compile_filter, joined
+from catalog.folding import words
+from catalog.pgstac_filter import COLUMNS, MOMENT, PgstacDialect, names, shape, stamp
+from catalog.pgstac_items import COLUMNS as DOCUMENT
+from catalog.pgstac_items import Row
+from catalog.pgstac_schema import Connection
+from catalog.place import Place
+from catalog.search import MAX_MATCHED, Search
+from catalog.token import KeyValue, Position
+
+Found = tuple[Row, tuple[KeyValue, ...]]
+"""An item, for `catalog.pgstac_items.Shelf`, and a value for each sort key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Where a search may look, as the tables say it."""
+
+    collections: tuple[str, ...] | None
+    """Those of the search that may be seen; None is every one of the database."""
+
+    lead: int
+    """How far the moment of an item lies behind its start at most, in microseconds."""
+
+    lag: int
+    """How far the end of an item lies behind its moment at most, in microseconds."""
+
+    is_split: bool
+    """Whether pgstac keeps items in a table for every month or year."""
+
+
+def read_scope(connection: Connection, search: Search, tenants: frozenset[str] | None) -> Scope:
+    """Look up what limits a search of those collections; it holds as long as the revision does."""
+    conditions = [Sql("TRUE")]
+    if tenants is not None:
+        conditions.append(visible("o.tenant", tenants))
+    if search.collections is not None:
+        conditions.append(around("c.id = ANY ({})", names(search.collections)))
+    listed = "array_agg(c.id)" if tenants is not None else "NULL"
+    where = joined(" AND ", conditions)
+    row = connection.execute(
+        f"""SELECT {listed}, coalesce(max(s.lead), 0), coalesce(max(s.lag), 0),
+                coalesce(bool_or(c.partition_trunc IS NOT NULL), FALSE)
+            FROM pgstac.collections c LEFT JOIN overflight.collections o USING (id)
+            LEFT JOIN overflight.spans s ON s.collection = c.id
+            WHERE {where.text}""".encode(),  # noqa: S608 - every value is bound
+        where.values,
+    ).fetchone()
+    assert row is not None
+    return Scope(
+        collections=search.collections if tenants is None else tuple(row[0] or ()),
+        lead=row[1],
+        lag=row[2],
+        is_split=row[3],
+    )
+
+
+def visible(tenant: str, tenants: frozenset[str] | None) -> Sql:
+    """Whether a collection of that tenant, a column, may be seen."""
+    if tenants is None:
+        return Sql("TRUE")
+    return around(f"({tenant} IS NULL OR {tenant} = ANY ({{}}))", names(sorted(tenants)))
+
+
+class Query:
+    """A search, made ready for statements."""
+
+    def __init__(self, search: Search, place: Place | None, scope: Scope, *, mend: bool = False) -> None:
+        """Take what `narrowed` gives; ``mend`` to compare shapes that other programs have drawn across themselves."""
+        self._dialect = PgstacDialect(mend=mend)
+        self._search = search
+        self._place = place
+        self._conditions = [
+            *_in_collections(scope.collections),
+            *_in_ids(search.ids),
+            *_in_time(search.datetime, scope),
+            *self._in_place(),
+            *_implied(search.filter),
+        ]
+        if search.filter is not None:
+            self._conditions.append(compile_filter(search.filter, self._dialect))
+        if search.text is not None:
+            self._conditions.append(_with_words(search.text))
+
+    def page(self, connection: Connection, position: Position | None) -> tuple[int, list[Found]]:
+        """The items of a page, and one more where there is one, in the direction of reading; and at which revision."""
+        order = _Order(self._search, self._dialect, backwards=position is not None and position.backwards)
+        conditions = list(self._conditions)
+        if position is not None:
+            conditions.append(order.beyond(position))
+        inner = around(
+            f"SELECT i.*, {', '.join(order.selected())} {{}} ORDER BY {order.text()} LIMIT {self._search.limit + 1}",
+            self._source(conditions),
+        )
+        keys = ", ".join(order.values())
+        found = around(f"SELECT {DOCUMENT}, {keys} FROM ({{}}) AS items", inner)  # noqa: S608 - every value is bound
+        statement = around(
+            "SELECT state.revision, found.* FROM overflight.state LEFT JOIN ({}) AS found ON TRUE", found
+        )
+        rows = connection.execute(statement.text.encode(), statement.values).fetchall()
+        items = [(row[1 : -order.width], order.keys(row[-order.width :])) for row in rows if row[1] is not None]
+        return rows[0][0], items
+
+    def count(self, connection: Connection) -> int | None:
+        """How many items there are on all pages; None where they are more than `MAX_MATCHED`."""
+        source = self._source(self._conditions)
+        text = f"SELECT count(*) FROM (SELECT {source.text} LIMIT {MAX_MATCHED + 1}) AS found"  # noqa: S608
+        row = connection.execute(text.encode(), source.values).fetchone()
+        assert row is not None
+        return row[0] if row[0] <= MAX_MATCHED else None
+
+    def columns(self, connection: Connection, wanted: Sequence[str]) -> Iterator[tuple[object, ...]]:
+        """Of every item, what `catalog.aggregate.columns` names, as the items are found."""
+        picks = [_Pick(name, self._dialect) for name in wanted]
+        chosen = ", ".join(column for pick in picks for column in pick.columns) or "NULL"
+        source = self._source(self._conditions)
+        with connection.cursor("aggregate") as cursor:
+            cursor.itersize = 5000
+            cursor.execute(f"SELECT {chosen} {source.text}".encode(), source.values)
+            for row in cursor:
+                rest = iter(row)
+                yield tuple(pick.value([next(rest) for _ in pick.columns]) for pick in picks)
+
+    def _source(self, conditions: Sequence[Sql]) -> Sql:
+        where = joined(" AND ", conditions) if conditions else Sql("TRUE")
+        return around("FROM pgstac.items i {} WHERE {}", self._dialect.sources(), where)
+
+    def _in_place(self) -> list[Sql]:
+        if self._place is None:
+            return []
+        touching = self._dialect.touching(self._place.outline)
+        if not is_scattered(self._place):
+            return [touching]
+        boxes = (around("i.geometry && {}", shape(shapely.box(*box))) for box in self._place.boxes)
+        return [joined(" OR ", boxes), touching]
+
+
+def is_scattered(place: Place | None) -> bool:
+    """Whether a place is in several boxes: around all of them, as across the antimeridian, is often all of the world.
+
+    PostgreSQL puts together what an index has for each of them by bitmaps, which it has to be allowed.
+    """
+    return place is not None and len(place.boxes) > 1
+
+
+def narrowed(search: Search) -> tuple[Search, Place | None]:
+    """Let what a filter says of ids and the place find the items, as if it had been asked for there."""
+    place = Place.of(search)
+    ids = search.ids
+    rest: list[Predicate] = []
+    for part in conjuncts(search.filter):
+        match part:
+            case Spatial("s_intersects", drawn) if place is None:
+                place = Place(shape=drawn)
+            case Comparison("=", Property("id"), Constant(str(name))) if ids is None:
+                ids = (name,)
+            case Membership(Property("id"), some, "text") if ids is None:
+                ids = tuple(str(name) for name in some)
+            case _:
+                rest.append(part)
+    left = And(tuple(rest)) if len(rest) > 1 else next(iter(rest), None)
+    return replace(search, filter=left, ids=ids), place
+
+
+# --- conditions ---
+
+
+def _in_collections(collections: tuple[str, ...] | None) -> list[Sql]:
+    if collections is None:
+        return []
+    if len(collections) == 1 and collections[0].isprintable():
+        return [Sql("i.collection = %s", collections)]
+    return [around("i.collection = ANY ({})", names(collections))]
+
+
+def _in_ids(ids: tuple[str, ...] | None) -> list[Sql]:
+    return [] if ids is None else [around("i.id = ANY ({})", names(ids))]
+
+
+def _in_time(window: TimeWindow | None, scope: Scope) -> list[Sql]:
+    """The item's span meets the window; and what follows of its moment, so that a walk starts and ends there.
+
+    No span starts further before its item's moment than the lead, nor ends further after it than the lag. Where both
+    are nothing, every span is a moment.
+    """
+    if window is None:
+        return []
+    start = None if window.start is None else microseconds(window.start)
+    end = None if window.end is None else microseconds(window.end)
+    conditions = []
+    if end is not None:
+        conditions.append(around(f"{MOMENT} <= {{}}", stamp(end + scope.lead)))
+    if start is not None:
+        conditions.append(around(f"{MOMENT} >= {{}}", stamp(start - scope.lag)))
+    has_spans = scope.lead > 0 or scope.lag > 0
+    if end is not None and (has_spans or scope.is_split):
+        conditions.append(around("i.datetime <= {}", stamp(end)))
+    if start is not None and has_spans:
+        conditions.append(around("i.end_datetime >= {}", stamp(start)))
+    if start is not None and scope.is_split:
+        conditions.append(around("i.datetime >= {}", stamp(start - scope.lag - scope.lead)))
+    return conditions
+
+
+def _implied(predicate: Predicate | None) -> list[Sql]:
+    """What a filter says for which there is an index: in its own words that would not be seen."""
+    conditions = []
+    for part in conjuncts(predicate):
+        match part:
+            case Spatial(op, drawn) if op not in ("s_disjoint", "s_intersects"):
+                conditions.append(around("i.geometry && {}", shape(drawn)))
+            case Comparison(op, Property(name), Instant(moment)) if CORE.get(name) == "instant" and op != "<>":
+                conditions.append(around(f"{COLUMNS[name]} {op} {{}}", stamp(moment)))
+    return conditions
+
+
+def _with_words(terms: Sequence[str]) -> Sql:
+    """The words of an item of ours stand beside it; of another program's item they are made for every search."""
+    wanted = [words(term) for term in terms if words(term)]
+    if not wanted:
+        return FALSE
+    return around(
+        """(SELECT bool_or(strpos(held.words, term) > 0) FROM unnest({}) AS term, (SELECT
+            CASE WHEN i.private->'overflight' ? 'etag' THEN i.private->'overflight'->>'words'
+            ELSE overflight.item_words(i.content->'properties') END AS words) AS held)""",
+        Sql("%s::text[]", (wanted,)),
+    )
+
+
+# --- order ---
+
+
+class _Order:
+    """The order of a search, in the direction of reading, and the place in it where a page starts.
+
+    A property is sorted by two values, its number and its text, one of which is missing, or both. What is missing comes
+    last, so that numbers come before text upwards, and text before numbers downwards.
+    """
+
+    def __init__(self, search: Search, dialect: PgstacDialect, *, backwards: bool) -> None:
+        self._sortby = search.sortby
+        self._backwards = backwards
+        parts: list[tuple[str, bool, bool]] = []
+        self._spans: list[slice] = []
+        for key in search.sortby:
+            values = dialect.sort_values(key.property)
+            ordered = values[::-1] if key.descending else values
+            self._spans.append(slice(len(parts), len(parts) + len(values)))
+            parts += [(value, key.descending, len(values) > 1) for value in ordered]
+        self.width = len(parts)
+        down = search.sortby[0].descending
+        self._parts = [*parts, (COLUMNS["collection"], down, False), (COLUMNS["id"], down, False)]
+
+    def text(self) -> str:
+        """For ORDER BY."""
+        listed = []
+        for value, descending, nullable in self._parts:
+            down = descending != self._backwards
+            nulls_first = self._backwards if nullable else down  # as the index has it where nothing is missing
+            listed.append(f"{value} {'DESC' if down else 'ASC'} NULLS {'FIRST' if nulls_first else 'LAST'}")
+        return ", ".join(listed)
+
+    def selected(self) -> list[str]:
+        """The values of the sort keys, for the rows of a page."""
+        return [f"{value} AS k{n}" for n, (value, _, _) in enumerate(self._parts[: self.width])]
+
+    def values(self) -> list[str]:
+        """The same outside of the page's statement, moments as microseconds since 1970."""
+        moments = {COLUMNS[name] for name, kind in CORE.items() if kind == "instant"}
+        return [
+            f"overflight.micros(k{n})" if value in moments else f"k{n}"
+            for n, (value, _, _) in enumerate(self._parts[: self.width])
+        ]
+
+    def keys(self, values: Sequence[Any]) -> tuple[KeyValue, ...]:
+        """A value for each sort key out of those of a row."""
+        return tuple(next((value for value in values[span] if value is not None), None) for span in self._spans)
+
+    def beyond(self, position: Position) -> Sql:
+        """Rows that come after the position, or are it where it is inclusive."""
+        bounds = [
+            *self._bounds(position.keys),
+            Sql("%s::text", (position.collection,)),
+            Sql("%s::text", (position.id,)),
+        ]
+        if all(not nullable and down == self._parts[0][1] for _, down, nullable in self._parts):
+            return self._beyond_at_once(bounds, inclusive=position.inclusive)
+        same: list[Sql] = []
+        choices: list[Sql] = []
+        for (value, descending, nullable), bound in zip(self._parts, bounds, strict=True):
+            further = self._further(value, bound, down=descending != self._backwards, nullable=nullable)
+            choices.append(joined(" AND ", [*same, further]))
+            same.append(Sql(f"({value}) IS NULL") if bound is None else around(f"({value}) = {{}}", bound))
+        if position.inclusive:
+            choices.append(joined(" AND ", same))
+        return joined(" OR ", choices)
+
+    def _bounds(self, keys: Sequence[KeyValue]) -> list[Sql | None]:
+        """The position's values, one for each part of the sort keys; None is a missing one."""
+        bounds: list[Sql | None] = []
+        for key, span, value in zip(self._sortby, self._spans, keys, strict=True):
+            kind = CORE.get(key.property)
+            if kind == "instant":
+                assert isinstance(value, int)
+                bounds.append(stamp(value))
+            elif kind == "text":
+                bounds.append(Sql("%s::text", (value,)))
+            else:
+                number = Sql("%s::float8", (float(value),)) if isinstance(value, int | float) else None
+                text = Sql("%s::text", (value,)) if isinstance(value, str) else None
+                bounds += [text, number] if key.descending else [number, text]
+            assert len(bounds) == span.stop
+        return bounds
+
+    def _beyond_at_once(self, bounds: Sequence[Sql | None], *, inclusive: bool) -> Sql:
+        """The same in one comparison, which an index serves: all keys go one way, and none is ever missing."""
+        sign = "<" if self._parts[0][1] != self._backwards else ">"
+        values = ", ".join(value for value, _, _ in self._parts)
+        some = [bound for bound in bounds if bound is not None]
+        return around(f"(({values}) {sign}{'=' if inclusive else ''} ({', '.join('{}' for _ in some)}))", *some)
+
+    def _further(self, value: str, bound: Sql | None, *, down: bool, nullable: bool) -> Sql:
+        """Beyond a value of one part; what is missing is beyond every value, or before it on the way back."""
+        if bound is None:
+            return Sql(f"({value}) IS NOT NULL") if self._backwards else FALSE
+        further = around(f"({value}) {'<' if down else '>'} {{}}", bound)
+        if nullable and not self._backwards:
+            return joined(" OR ", [further, Sql(f"({value}) IS NULL")])
+        return further
+
+
+# --- figures ---
+
+
+class _Pick:
+    """One of the columns that `catalog.aggregate.columns` names."""
+
+    def __init__(self, name: str, dialect: PgstacDialect) -> None:
+        self._name = name
+        match name:
+            case "datetime":
+                self.columns: tuple[str, ...] = (f"overflight.micros({MOMENT})",)
+            case "collection":
+                self.columns = ("i.collection",)
+            case "lon" | "lat":
+                self.columns = BOX
+            case _:
+                self.columns = dialect.sort_values(name)
+
+    def value(self, values: Sequence[Any]) -> object:
+        """Its value, out of those of its columns."""
+        if self._name not in ("lon", "lat"):
+            return next((value for value in values if value is not None), None)
+        box = read_box(values)
+        if box is None:
+            return None
+        west, south, east, north = box
+        if self._name == "lat":
+            return (south + north) / 2
+        middle = (west + east) / 2 if west <= east else (west + east + 360) / 2
+        return middle - 360 if middle > 180 else middle
+
+
+BOX = (
+    "ST_XMin(i.geometry)", "ST_YMin(i.geometry)", "ST_XMax(i.geometry)", "ST_YMax(i.geometry)",
+    "CASE WHEN ST_XMin(i.geometry) <= -180 OR ST_XMax(i.geometry) >= 180 THEN ST_AsBinary(i.geometry) END",
+)  # fmt: skip
+"""Of an item, for `read_box`."""
+
+
+def read_box(values: Sequence[Any]) -> antimeridian.Box | None:
+    """The narrowest box around an item; west > east crosses the antimeridian."""
+    *bounds, outline = values
+    if bounds[0] is None:
+        return None
+    if outline is not None:
+        return antimeridian.narrowest_box(shapely.from_wkb(outline))
+    west, south, east, north = bounds
+    return (west, south, east, north)
