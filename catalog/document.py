@@ -318,8 +318,9 @@ def _place(document: Mapping[str, Any]) -> tuple[bytes | None, Box | None]:
         return quadrilateral
     shape = _shape(geometry, box)
     bounds: Box = shape.bounds
-    touches_seam = bounds[0] <= -180 or bounds[2] >= 180
-    return shapely.to_wkb(shape), antimeridian.narrowest_box(shape) if touches_seam else bounds
+    # One of at most half the Earth is the narrowest already, unless it goes on behind the antimeridian.
+    is_narrowest = -180 < bounds[0] and bounds[2] < 180 and bounds[2] - bounds[0] <= 180
+    return shapely.to_wkb(shape), bounds if is_narrowest else antimeridian.narrowest_box(shape)
 
 
 def _drawn_box(bbox: Any) -> BBox:  # noqa: ANN401 - any JSON

@@ -118,7 +118,7 @@ class PgstacCatalog:
 
     def look(self, connection: Connection) -> "Known":
         """See whether what is `known` still holds, and give what does."""
-        revision = _one(connection, "SELECT revision FROM overflight.state")
+        revision = _one(connection, "SELECT overflight.revision()")
         known = self.known
         if known.revision != revision:
             known = self.known = Known(revision, {}, {}, set())

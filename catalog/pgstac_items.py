@@ -39,7 +39,7 @@ _OWN_COLUMNS = ("id", "geometry", "collection", "type", "links", TAG)
 COLUMNS = """
     id, collection,
     coalesce(private->'overflight'->'whole', content),
-    coalesce((private->'overflight'->'geometry')::text, ST_AsGeoJSON(geometry, 20)),
+    coalesce(private->'overflight'->>'geometry', ST_AsGeoJSON(geometry, 20)),
     private->'overflight'->>'etag',
     (private->'overflight'->>'modified')::bigint,
     private->'overflight' ? 'whole',
@@ -230,7 +230,7 @@ def columns_of(item: ItemDocument, base: Base, drawn: bytes | None, modified: in
     if item.moment != item.since:
         ours["moment"] = item.moment
     if drawn is None or orjson.loads(drawn) != geometry:
-        ours["geometry"] = geometry
+        ours["geometry"] = orjson.dumps(geometry).decode()
     own = {key: value for key, value in first.items() if key not in _OWN_COLUMNS and key != "properties"}
     if not base.has_assets and own["stac_version"] == base.document["stac_version"]:
         del own["stac_version"]

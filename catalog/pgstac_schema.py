@@ -127,7 +127,7 @@ def _make_ours(connection: Connection) -> None:
         for function in (*_folding_functions(), _TOLERANT_INDEX):
             connection.execute(function.encode())
         if kept is None:
-            connection.execute("INSERT INTO overflight.state VALUES (%s, %s, 0)", (wanted, secrets.token_bytes(32)))
+            connection.execute("INSERT INTO overflight.state VALUES (%s, %s)", (wanted, secrets.token_bytes(32)))
         else:
             connection.execute("UPDATE overflight.state SET version = %s", (wanted,))
 

@@ -110,9 +110,8 @@ class Query:
         )
         keys = ", ".join(order.values())
         found = around(f"SELECT {DOCUMENT}, {keys} FROM ({{}}) AS items", inner)  # noqa: S608 - every value is bound
-        statement = around(
-            "SELECT state.revision, found.* FROM overflight.state LEFT JOIN ({}) AS found ON TRUE", found
-        )
+        statement = around("SELECT now.revision, found.* FROM (SELECT overflight.revision()) AS now (revision)"
+                           " LEFT JOIN ({}) AS found ON TRUE", found)  # fmt: skip
         rows = connection.execute(statement.text.encode(), statement.values).fetchall()
         items = [(row[1 : -order.width], order.keys(row[-order.width :])) for row in rows if row[1] is not None]
         return rows[0][0], items

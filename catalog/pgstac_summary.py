@@ -97,7 +97,7 @@ def _streamed(connection: Connection, collection: str, chosen: str, *values: obj
 
 def bump(connection: Connection) -> None:
     """Tell every process that the collections, or the names of the properties that they hold, have changed."""
-    connection.execute("UPDATE overflight.state SET revision = revision + 1")
+    connection.execute("SELECT overflight.change()")
 
 
 def refresh(shelf: Shelf, collection: str, connection: Connection) -> int:
@@ -123,7 +123,7 @@ _IS_ODD = """(private->'overflight') IS NULL AND (
 """Of an item of another program: perhaps its geometry is not what it looks like on the map."""
 
 _MEND = """UPDATE pgstac.items SET geometry = %s::geometry, private = coalesce(private, '{}')
-        || jsonb_build_object('overflight', jsonb_build_object('geometry', %s::jsonb))
+        || jsonb_build_object('overflight', jsonb_build_object('geometry', %s::text))
     WHERE collection = %s AND id = %s"""
 
 

@@ -57,7 +57,7 @@ def write(
     for item in items.values():
         by_collection.setdefault(item.collection, []).append(item)
     kept = lock(connection, sorted({*collections, *by_collection}))
-    for document in collections.values():
+    for _, document in sorted(collections.items()):
         kept[document.id] = _put_collection(
             connection, kept.get(document.id), document, tenant=tenant, condition=condition, now=now
         )
@@ -65,7 +65,10 @@ def write(
         there = kept.get(name)
         if there is None or (tenant is not None and there.tenant not in (None, tenant)):
             raise InvalidItemError(f"{some[0].id!r:.100}: collection {name!r:.100} is unknown; put it first")
-        _put_items(connection, shelf, there, some, condition=condition, now=now)
+        _make_partitions(connection, there, some)
+    # Only now: a new partition locks all items, for which two who have touched some would wait for each other.
+    for name, some in sorted(by_collection.items()):
+        _put_items(connection, shelf, kept[name], some, condition=condition, now=now)
 
 
 def remove(connection: Connection, shelf: Shelf, collection: str, item: str | None, *, condition: Condition) -> None:
@@ -187,7 +190,6 @@ def _put_items(
     if not changed:
         return
     gone = [there[item.id] for item in changed if item.id in there]
-    _make_partitions(connection, kept, changed)
     if gone:
         _delete(connection, kept.id, [old.id for old in gone])
     _insert(connection, kept.id, changed, now)

@@ -66,6 +66,11 @@ _BODY: dict[str, dict[str, Any]] = {
 }
 
 
+def parameter(name: str, description: str) -> dict[str, Any]:
+    """Describe a parameter of a query string."""
+    return {"name": name, "in": "query", "required": False, "schema": _TEXT, "description": description}
+
+
 def route(
     summary: str,
     *media_types: str,
@@ -73,6 +78,7 @@ def route(
     query: Iterable[str] = (),
     body: dict[str, Any] | None = None,
     status: int = 200,
+    more: Iterable[dict[str, Any]] = (),
     responses: dict[int | str, dict[str, Any]] | None = None,
 ) -> Kwargs:
     """Describe a route that takes nothing but the request."""
@@ -82,6 +88,7 @@ def route(
         parameters.append(
             {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
         )
+    parameters += more
     extra: dict[str, Any] = {"parameters": parameters} if parameters else {}
     if body is not None:
         extra["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}

@@ -48,14 +48,9 @@ class Asked:
     @property
     def is_plain(self) -> bool:
         """Whether nothing but collections is asked for."""
-        s = self.search
-        return (
-            s.ids is None
-            and s.bbox is None
-            and s.intersects is None
-            and s.datetime is None
-            and s.filter is s.text is None
-        )
+        search = self.search
+        conditions = (search.ids, search.bbox, search.intersects, search.datetime, search.filter, search.text)
+        return all(condition is None for condition in conditions)
 
 
 def read_query(request: Request, extra: Iterable[str] = ()) -> Asked:
