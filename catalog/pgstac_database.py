@@ -26,7 +26,7 @@ MAX_CONNECTIONS = 16
 """Of one process; more threads take turns."""
 
 ATTEMPTS = 8
-"""Of a write that others got in the way of, with longer and longer pauses."""
+"""Of what others got in the way of, with longer and longer pauses."""
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ class Postgres:
             The server cannot be reached.
         """
         try:
-            return self._once(_in_snapshot(work) if snapshot else work)
+            return self._repeated(_in_snapshot(work) if snapshot else work, (errors.DeadlockDetected,))
         except errors.QueryCanceled:
             raise InvalidSearchError(
                 f"search: it took too long, more than {SEARCH_S:.0f} s; narrow it down by collections, bbox or datetime"
@@ -110,12 +110,15 @@ class Postgres:
         CatalogError
             The server cannot be reached, or others were in the way for too long; nothing was written.
         """
+        return self._repeated(_in_transaction(work), _DISTURBED)
+
+    def _repeated(self, work: Callable[[Connection], T], disturbances: tuple[type[psycopg.Error], ...]) -> T:
         for attempt in range(ATTEMPTS):
             try:
-                return self._once(_in_transaction(work))
-            except _DISTURBED as error:
+                return self._once(work)
+            except disturbances as error:
                 if attempt == ATTEMPTS - 1:
-                    raise CatalogError(f"{address(self.dsn)}: {_line(error)}; nothing was written") from error
+                    raise CatalogError(f"{address(self.dsn)}: {_line(error)}; try again") from error
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - no secret
         raise AssertionError
 

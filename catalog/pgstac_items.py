@@ -138,11 +138,16 @@ MAX_KEPT = 2000
 def _read_bases(connection: Connection, collection: str) -> Mapping[int | None, Base]:
     first = connection.execute("SELECT pgstac.collection_base_item(%s::text)", (collection,)).fetchone()
     assert first is not None
-    bases: dict[int | None, Base] = {None: Base(tag=None, document=orjson.loads(first[0]))}
+    bases: dict[int | None, Base] = {None: Base(tag=None, document=_shared(first[0]))}
     if _knows_tags(connection):
         rows = connection.execute("SELECT id, base_item FROM pgstac.base_items WHERE collection = %s", (collection,))
-        bases |= {tag: Base(tag=tag, document=orjson.loads(base)) for tag, base in rows.fetchall()}
+        bases |= {tag: Base(tag=tag, document=_shared(base)) for tag, base in rows.fetchall()}
     return bases
+
+
+def _shared(base: bytes) -> Mapping[str, Any]:
+    """A base item but for what every item has in a column, or as a constant."""
+    return {key: value for key, value in orjson.loads(base).items() if key not in _OWN_COLUMNS}
 
 
 def _knows_tags(connection: Connection) -> bool:
@@ -158,7 +163,7 @@ def current_base(connection: Connection, collection: str) -> Base:
         statement = "SELECT NULL, base_item FROM pgstac.collections WHERE id = %s"
     row = connection.execute(statement, (collection,)).fetchone()
     assert row is not None
-    return Base(tag=row[0], document=orjson.loads(row[1]))
+    return Base(tag=row[0], document=_shared(row[1]))
 
 
 @dataclass(frozen=True, slots=True)

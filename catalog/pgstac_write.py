@@ -56,6 +56,8 @@ def write(
     by_collection: dict[str, list[ItemDocument]] = {}
     for item in items.values():
         by_collection.setdefault(item.collection, []).append(item)
+    if collections or _lacks_partitions(connection, items.values()):
+        wait_to_build(connection)
     kept = lock(connection, sorted({*collections, *by_collection}))
     for _, document in sorted(collections.items()):
         kept[document.id] = _put_collection(
@@ -81,6 +83,8 @@ def remove(connection: Connection, shelf: Shelf, collection: str, item: str | No
     PreconditionError
         The condition does not hold.
     """
+    if item is None:
+        wait_to_build(connection)
     kept = lock(connection, [collection]).get(collection)
     if item is None:
         etag = None if kept is None else _etag(connection, kept, condition)
@@ -219,6 +223,35 @@ def _insert(connection: Connection, collection: str, items: Sequence[ItemDocumen
     with _refusing(collection), connection.cursor().copy(text) as copy:
         for item, drawn in zip(items, _drawn(items), strict=True):
             copy.write_row(columns_of(item, base, drawn, now))
+
+
+def wait_to_build(connection: Connection) -> None:
+    """Be the only one who makes or removes tables, until the end of the transaction.
+
+    For a partition PostgreSQL locks all items and all collections, so that two who have written to these would wait for
+    each other.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_BUILDING,))
+
+
+_BUILDING = 0x6F766573
+
+
+def _lacks_partitions(connection: Connection, items: Iterable[ItemDocument]) -> bool:
+    """Whether pgstac has no table yet for one of the items."""
+    starts: dict[str, set[str]] = {}
+    for item in items:
+        since = moment_of(item.since)
+        starts.setdefault(item.collection, set()).add(f"{since.year:04}{since.month:02}")
+    listed = [(collection, month) for collection, months in starts.items() for month in months]
+    row = connection.execute(
+        """SELECT coalesce(bool_or(to_regclass(format('pgstac.%%I', concat_ws('_', '_items', c.key,
+                left(month, CASE c.partition_trunc WHEN 'year' THEN 4 WHEN 'month' THEN 6 END)))) IS NULL), FALSE)
+            FROM unnest(%s::text[], %s::text[]) AS wanted (collection, month)
+            JOIN pgstac.collections c ON c.id = wanted.collection""",
+        ([collection for collection, _ in listed], [month for _, month in listed]),
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _make_partitions(connection: Connection, kept: Kept, items: Sequence[ItemDocument]) -> None:

@@ -54,6 +54,8 @@ def prepare(
     search, place = _narrowed(search)
     dialect = SqliteDialect(columns)
     conditions = _time_conditions(search.datetime)
+    if search.ids is not None and place is not None:
+        conditions.append(Sql("west IS NOT NULL"))  # every other way to a place leads past what lies nowhere
     if search.ids is not None:
         conditions.append(Sql("id IN (SELECT value FROM json_each(?))", (array(search.ids),)))
     if search.filter is not None:
@@ -109,22 +111,20 @@ def in_boxes(query: Query) -> list[Sql]:
 
 def keys_in_places(query: Query, since: float | None = None, until: float | None = None) -> Sql:
     """Items whose boxes and times touch the query's, by the R*Tree; perhaps a slice of time in days."""
-    window = query.search.datetime
-    time: list[Sql] = []
-    if window is not None and window.end is not None:
-        time.append(Sql("since <= ?", (microseconds(window.end) / DAY_US,)))
-    if window is not None and window.start is not None:
-        time.append(Sql("until >= ?", (microseconds(window.start) / DAY_US,)))
-    if until is not None:
-        time.append(Sql("since <= ?", (until,)))
-    if since is not None:
-        time.append(Sql("until >= ?", (since,)))
-    selects = []
     assert query.place is not None
-    for west, south, east, north in query.place.boxes:
-        box = Sql("west <= ? AND east >= ? AND south <= ? AND north >= ?", (east, west, north, south))
-        selects.append(around("SELECT key / 2 AS seq FROM places WHERE {}", joined(" AND ", [box, *time])))
-    return Sql(" UNION ".join(one.text for one in selects), tuple(value for one in selects for value in one.values))
+    window = query.search.datetime
+    text, values = _TREE, []
+    if window is not None and window.end is not None:
+        text, values = f"{text} AND since <= ?", [*values, microseconds(window.end) / DAY_US]
+    if window is not None and window.start is not None:
+        text, values = f"{text} AND until >= ?", [*values, microseconds(window.start) / DAY_US]
+    if since is not None and until is not None:
+        text, values = f"{text} AND until >= ? AND since <= ?", [*values, since, until]
+    boxes = [(east, west, north, south, *values) for west, south, east, north in query.place.boxes]
+    return Sql(" UNION ".join([text] * len(boxes)), tuple(value for box in boxes for value in box))
+
+
+_TREE = "SELECT key / 2 AS seq FROM places WHERE west <= ? AND east >= ? AND south <= ? AND north >= ?"
 
 
 def _time_conditions(window: TimeWindow | None) -> list[Sql]:
