@@ -1,12 +1,14 @@
 """One installation: everything that it keeps and everyone who works on it, put together in one place.
 
-Below the data folder lie ``tasking.db`` (orders and work), ``catalog.db`` (items), ``assets/`` (their files), and in
-``sandbox/`` and ``inbox/`` what providers deliver. Several processes may share it: a server, workers, the command line.
+Below the data folder lie ``tasking.db`` (orders and work), ``catalog.db`` (items, unless PostgreSQL keeps them),
+``assets/`` (their files), and in ``sandbox/`` and ``inbox/`` what providers deliver. Several processes may share it: a
+server, workers, the command line.
 """
 
 import logging
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -26,6 +28,7 @@ from tasking.store import Store
 if TYPE_CHECKING:  # who only takes or shows orders does not wait for what makes scenes
     from distributed import Client
 
+    from catalog.pgstac import PgstacCatalog
     from processing.dem import Dem
     from tasking.provider.inbox import InboxProvider
     from tasking.worker import Progress, Worker
@@ -63,6 +66,7 @@ class Installation:
         self.catalog = catalog
         self.assets = assets
         self.products = products
+        self._closing = ExitStack()
         self._client: Client | None = None
         self._client_lock = threading.Lock()
 
@@ -78,13 +82,15 @@ class Installation:
         data.mkdir(parents=True, exist_ok=True)
         store = Store(f"sqlite:///{data / 'tasking.db'}")
         store.migrate()
+        catalog = _open_catalog(settings, data)
         installation = cls(
             settings=settings,
             store=store,
-            catalog=SqliteCatalog(data / "catalog.db"),
+            catalog=catalog,
             assets=AssetFolder(data / "assets"),
             products={product.id: product for product in (*PRODUCTS, INBOX_PRODUCT)},
         )
+        installation._closing.callback(catalog.close)
         installation._make_collections()
         return installation
 
@@ -196,9 +202,19 @@ class Installation:
                     cluster.close()
                 self._client = None
         self.store.close()
+        self._closing.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _open_catalog(settings: Settings, data: Path) -> "SqliteCatalog | PgstacCatalog":
+    """The catalog where the settings say."""
+    if settings.catalog is None:
+        return SqliteCatalog(data / "catalog.db")
+    from catalog.pgstac import PgstacCatalog
+
+    return PgstacCatalog(settings.catalog)

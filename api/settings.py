@@ -5,6 +5,7 @@ Each field is also an environment variable: ``OVERFLIGHT_PORT=9000``, ``OVERFLIG
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AnyHttpUrl, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +16,14 @@ _HTTP = TypeAdapter(AnyHttpUrl)
 def _address(url: str) -> str:
     """Check that it is one, without a slash at its end: paths are put after it."""
     return str(_HTTP.validate_python(url)).rstrip("/")
+
+
+def _database(url: str) -> str:
+    """Check that it says which database; what else it says is libpq's."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
+        raise ValueError("give a database of PostgreSQL, as postgresql://user:password@host:5432/name")
+    return url
 
 
 class Settings(BaseSettings):
@@ -57,6 +66,9 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024)
     """Largest request body; an area of 100,000 vertices fits into 8 MiB."""
+
+    catalog: Annotated[str, AfterValidator(_database)] | None = Field(default=None, repr=False)
+    """Where the catalog is kept: a database with PostGIS, ``postgresql://…``; none: a file in the data folder."""
 
     catalog_writes: bool = False
     """Whether the STAC API takes changes to the catalog; there is no login, so from whoever reaches it."""

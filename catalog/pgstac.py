@@ -24,7 +24,6 @@ from catalog.pgstac_items import COLUMNS, Row, Shelf, collection_body
 from catalog.pgstac_schema import Connection, make
 from catalog.pgstac_search import Found, Query, Scope, is_scattered, narrowed, read_scope, visible
 from catalog.pgstac_summary import read_summary
-from catalog.place import Place
 from catalog.queryables import check_properties
 from catalog.search import ALWAYS, Condition, Document, Page, Search
 from catalog.sqlite_write import not_found
@@ -172,21 +171,29 @@ class PgstacView:
     def search(self, search: Search) -> Page:
         """The items that meet every condition; see `catalog.search.View.search`."""
         position = None if search.token is None else read_token(search.token, search, self._tenants, self._catalog.key)
-        self._check(search)
         asked, place = narrowed(search)
 
-        def read(connection: Connection, *, mend: bool) -> Page:
+        def read(connection: Connection, *, mend: bool) -> Page | None:
             if is_scattered(place):
                 connection.execute(_WITH_BITMAPS)
-            query, found = self._find(connection, asked, place, position, mend=mend)
+            query = Query(asked, place, self._scope(connection, known, asked), mend=mend)
+            revision, found = query.page(connection, position)
+            if revision != known.revision:
+                return None
             return self._page(connection, search, position, found, query.count(connection) if search.count else None)
 
-        # One statement sees one state of the database by itself.
-        return self._mending(read, snapshot=search.count or is_scattered(place))
+        while True:
+            known = self._checked(search)
+            # One statement sees one state of the database by itself.
+            page = self._mending(read, snapshot=search.count or is_scattered(place))
+            if page is not None:
+                return page
+            self._postgres.read(self._catalog.look)
 
     def aggregate(self, search: Search, wanted: Sequence[Aggregation]) -> Sequence[Aggregate]:
         """Figures over all items that a search finds; see `catalog.search.View.aggregate`."""
-        self._check(search)
+        self._postgres.read(self._catalog.look)
+        self._checked(search)
         asked, place = narrowed(search)
 
         def read(connection: Connection, *, mend: bool) -> Sequence[Aggregate]:
@@ -203,22 +210,14 @@ class PgstacView:
         except errors.InternalError_:
             return self._postgres.read(partial(work, mend=True), snapshot=snapshot)
 
-    def _find(
-        self, connection: Connection, search: Search, place: Place | None, position: Position | None, *, mend: bool
-    ) -> tuple[Query, Sequence[Found]]:
-        """The items of a page; again where what limits the search has changed since it was read."""
-        known = self._catalog.known
-        while True:
-            who = (self._tenants, search.collections)
-            if who not in known.scopes:
-                if len(known.scopes) > MAX_SCOPES:
-                    known.scopes.clear()
-                known.scopes[who] = read_scope(connection, search, self._tenants)
-            query = Query(search, place, known.scopes[who], mend=mend)
-            revision, found = query.page(connection, position)
-            if revision == known.revision:
-                return query, found
-            known = self._catalog.look(connection)
+    def _scope(self, connection: Connection, known: "Known", search: Search) -> Scope:
+        """What limits a search, as far as it is known, and perhaps outdated like that."""
+        who = (self._tenants, search.collections)
+        if who not in known.scopes:
+            if len(known.scopes) > MAX_SCOPES:
+                known.scopes.clear()
+            known.scopes[who] = read_scope(connection, search, self._tenants)
+        return known.scopes[who]
 
     def _page(
         self,
@@ -239,17 +238,21 @@ class PgstacView:
             matched=matched,
         )
 
-    def _check(self, search: Search) -> None:
-        """Refuse a property that none of the collections has; what every item has takes no looking up."""
+    def _checked(self, search: Search) -> "Known":
+        """Refuse a property that none of the collections has; gives what is known of them, perhaps outdated.
+
+        What every item has takes no looking up.
+        """
+        known = self._catalog.known
         asked = frozenset((*(key.property for key in search.sortby), *properties_of(search.filter)))
         question = (self._tenants, search.collections, asked)
-        if asked <= _ALWAYS_THERE or question in self._catalog.known.checked:
-            return
-        known = self._postgres.read(self._catalog.look)
-        if self._tenants not in known.names:
-            known.names[self._tenants] = {row[0]: self._summary(row, fresh=False) for row in self._rows()}
-        check_properties(search, known.names[self._tenants])
-        known.checked.add(question)
+        if not asked <= _ALWAYS_THERE and question not in known.checked:
+            known = self._postgres.read(self._catalog.look)
+            if self._tenants not in known.names:
+                known.names[self._tenants] = {row[0]: self._summary(row, fresh=False) for row in self._rows()}
+            check_properties(search, known.names[self._tenants])
+            known.checked.add(question)
+        return known
 
     def _token(self, position: Position | None, search: Search) -> str | None:
         return None if position is None else write_token(position, search, self._tenants, self._catalog.key)

@@ -96,7 +96,9 @@ class Postgres:
             The server cannot be reached.
         """
         try:
-            return self._repeated(_in_snapshot(work) if snapshot else work, (errors.DeadlockDetected,))
+            return self._repeated(
+                _in_snapshot(work) if snapshot else work, (errors.DeadlockDetected, errors.SerializationFailure)
+            )
         except errors.QueryCanceled:
             raise InvalidSearchError(
                 f"search: it took too long, more than {SEARCH_S:.0f} s; narrow it down by collections, bbox or datetime"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
+from psycopg import errors
 
 from catalog.document import (
     STAC,
@@ -137,7 +138,8 @@ MAX_KEPT = 2000
 
 def _read_bases(connection: Connection, collection: str) -> Mapping[int | None, Base]:
     first = connection.execute("SELECT pgstac.collection_base_item(%s::text)", (collection,)).fetchone()
-    assert first is not None
+    if first is None or first[0] is None:
+        raise errors.SerializationFailure(f"collection {collection!r:.100} went away while its items were read")
     bases: dict[int | None, Base] = {None: Base(tag=None, document=_shared(first[0]))}
     if _knows_tags(connection):
         rows = connection.execute("SELECT id, base_item FROM pgstac.base_items WHERE collection = %s", (collection,))

@@ -8,6 +8,7 @@ import secrets
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from typing import Any
@@ -161,8 +162,13 @@ def _kept_version(connection: Connection) -> str | None:
 # --- folding, as Python's tables have it ---
 
 
-def _folding_functions() -> Iterator[str]:
+@cache
+def _folding_functions() -> tuple[str, ...]:
     """`catalog.folding` for PostgreSQL: the same tables, whatever its own locale knows."""
+    return tuple(_written())
+
+
+def _written() -> Iterator[str]:
     yield _function("casei", _case_folding())
     marks = _class(lambda char: not accenti(char))
     yield _function("accenti", f"""

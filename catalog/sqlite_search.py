@@ -141,7 +141,7 @@ def _slices(connection: sqlite3.Connection, query: Query, position: Position | N
     wanted = query.search.limit + 1
     assert query.place is not None
     area = sum((east - west) * (north - south) for west, south, east, north in query.place.boxes) / (360 * 180)
-    length = max(1, int((high - low) * min(1.0, 2 * wanted / max(FEW, query.total * area))))
+    length = max(1, int((high - low) * min(1.0, 2 * wanted / max(FEW, 1, query.total * area))))
     while low <= high:
         start, end = (max(low, high - length), high) if downwards else (low, min(high, low + length))
         conditions = [

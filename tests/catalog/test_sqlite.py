@@ -12,12 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from catalog import sqlite, sqlite_search, sqlite_write
 from catalog.errors import CatalogError, InvalidExtentError, InvalidItemError, InvalidSearchError, NotFoundError
 from catalog.extent import BBox, TimeWindow
-from catalog.search import BASE, MAX_LIMIT, Search
+from catalog.search import BASE, MAX_LIMIT, Search, SortKey
 from catalog.sqlite import SqliteCatalog
 from tests.catalog.documents import box, collection, item
+from tests.catalog.test_contract import SCOPES, fill, some_searches, unknown, walk, worlds
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -364,6 +368,48 @@ def test_a_reader_does_not_wait_for_a_writer(store):
 
 
 # --- plans ---
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory):
+    """A file in which properties of every type have an index."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite_write, "INDEXED", ("gsd", "eo:cloud_cover", "n", "t", "flag"))
+        store = SqliteCatalog(tmp_path_factory.mktemp("plans") / "catalog.db")
+        store.database.connection().execute("PRAGMA synchronous = OFF")  # what is tested here is not durability
+        yield store
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("few", "walk_speed"),
+    [(10**9, 1.0), (-(10**9), 1e30), (0, 1.0)],
+    ids=["everything is listed", "nothing is listed", "by the shorter way"],
+)
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(oracle=worlds, searches=some_searches, scope=st.sampled_from(SCOPES))
+def test_every_way_finds_the_same(  # noqa: PLR0917 - each one drawn
+    indexed, few, walk_speed, oracle, searches, scope
+):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite_search, "FEW", few)
+        patch.setattr(sqlite_search, "WALK_SPEED", walk_speed)
+        sqlite_search._CROWDS.clear()
+        fill(indexed, oracle)
+        for search in searches:
+            if not unknown(search, oracle, scope):
+                assert walk(indexed.view(scope), search) == oracle.find(search, scope)
+    sqlite_search._CROWDS.clear()
+
+
+def test_a_quick_search_gives_up_and_a_patient_one_does_not(store, monkeypatch):
+    store.put([item(str(number), note=f"n{number}") for number in range(300)])
+    search = Search(sortby=(SortKey("note"),), limit=3)
+    assert store.view().search_quickly(search) == store.view().search(search)
+    monkeypatch.setattr(sqlite, "QUICK_STEPS", 1)
+    monkeypatch.setattr(sqlite, "_STEPS_AT_ONCE", 1)
+    assert store.view().search_quickly(search) is None
+    assert ids(store.view().search(search)) == ["0", "1", "10"]
 
 
 def test_a_walk_uses_its_index_without_sorting(store):
