@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from api.commands.catalog import catalog
 from api.commands.order import order
 from api.commands.ortho import ortho
 from api.commands.progress import ProgressBars
@@ -41,6 +42,7 @@ def cli() -> None:
     """
 
 
+cli.add_command(catalog)
 cli.add_command(order)
 cli.add_command(ortho)
 
@@ -113,42 +115,6 @@ def ingest(delivery: str, data: Path | None) -> None:
     with _installation(settings) as installation, ProgressBars() as bars:
         item = run(installation, delivery, progress=bars)
     click.echo(item)
-
-
-@cli.group()
-def catalog() -> None:
-    """Fill the catalog."""
-
-
-@catalog.command("import")
-@click.argument("items", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE.ndjson")
-@click.option(
-    "--collection",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    metavar="FILE.json",
-    help="The STAC Collection that the items belong to; it is inserted or replaced first.",
-)
-@data_option
-def catalog_import(items: Path, collection: Path, data: Path | None) -> None:
-    """Load STAC Items, one a line. Items of the same id are replaced; wrong lines are told and left out.
-
-    \b
-    Example:
-      overflight catalog import items.ndjson --collection collection.json
-    """
-    settings = settings_of(data=data)
-    from catalog.transfer import import_ndjson
-
-    with _installation(settings) as installation, ProgressBars() as bars:
-        report = import_ndjson(installation.catalog, items, collection, progress=bars)
-    for line, reason in report.rejected[:20]:
-        click.echo(f"{items.name}:{line}: {reason}", err=True)
-    if len(report.rejected) > 20:
-        click.echo(f"and {len(report.rejected) - 20} more lines", err=True)
-    click.echo(f"{report.imported} imported, {len(report.rejected)} rejected")
-    if report.rejected:
-        sys.exit(1)
 
 
 @cli.command()

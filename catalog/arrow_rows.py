@@ -123,7 +123,7 @@ class Rows:
         return batch
 
     def _lay_out(self) -> None:
-        kind = self._shape.type()
+        kind = self._shape.data_type()
         self._columns = pa.schema([(field.name, storage(field.type)) for field in kind])
         self._fit = fitter(kind)
         box = pa.struct([(edge, pa.float64()) for edge in EDGES[6 if self._has_heights else 4]])
@@ -155,7 +155,8 @@ class Rows:
         """What goes into columns, and what into the rest."""
         known = self._shape.members["properties"].members
         room = MAX_COLUMNS - len(known)
-        columns, aside = {}, {}
+        columns: dict[str, Any] = {}
+        aside: dict[str, Any] = {}
         for name, value in properties.items():
             if name not in known and name not in _APART:
                 room -= 1

@@ -79,15 +79,15 @@ class Shape:
         elif kind is int and not -_WIDEST <= value < _WIDEST:
             self._fix_as_json()
 
-    def type(self) -> pa.DataType:
+    def data_type(self) -> pa.DataType:
         """Of a column for all that was seen; null where there was nothing, a struct of nothing for empty objects."""
         if self._fixed is not None:
             return self._fixed
         kinds = self._kinds - {type(None)}
         if dict in kinds:
-            return pa.struct([(name, member.type()) for name, member in self.members.items()])
+            return pa.struct([(name, member.data_type()) for name, member in self.members.items()])
         if list in kinds:
-            return pa.list_(pa.null() if self._element is None else self._element.type())
+            return pa.list_(pa.null() if self._element is None else self._element.data_type())
         if kinds == {int, float}:
             return pa.float64()
         return _SCALARS[next(iter(kinds))] if kinds else pa.null()

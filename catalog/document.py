@@ -102,14 +102,19 @@ class ItemDocument:
         return None if self.outline is None else shapely.from_wkb(self.outline)
 
 
-def read_document(document: Mapping[str, Any] | bytes) -> CollectionDocument | ItemDocument:
-    """Check a STAC Collection or Item and make it ready to send.
+ReadDocument = CollectionDocument | ItemDocument
+
+
+def read_document(document: Mapping[str, Any] | bytes | ReadDocument) -> ReadDocument:
+    """Check a STAC Collection or Item and make it ready to send; one that was read already stays as it is.
 
     Raises
     ------
     InvalidItemError
         It is neither, or one that could not be served; names the document and the reason.
     """
+    if isinstance(document, CollectionDocument | ItemDocument):
+        return document
     plain = _parsed(document)
     name = _name(plain)
     kind = plain.get("type") if isinstance(plain, dict) else None

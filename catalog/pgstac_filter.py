@@ -59,6 +59,7 @@ class PgstacDialect:
     def __init__(self, *, mend: bool = False) -> None:
         """Take ``mend`` to compare shapes that other programs have drawn across themselves: it takes long."""
         self._names: dict[str, str] = {}
+        self._mend = mend
         self._shape = "ST_MakeValid(i.geometry)" if mend else "i.geometry"
 
     def sources(self) -> Sql:
@@ -123,7 +124,9 @@ class PgstacDialect:
             touching = self.touching(antimeridian.with_seams(place))
             return around("(CASE WHEN NOT ST_IsEmpty(i.geometry) THEN {} END)", touching)
         condition = "GeometryType(i.geometry) <> 'GEOMETRYCOLLECTION' AND NOT ST_IsEmpty(i.geometry)"
-        return around(f"(CASE WHEN {condition} THEN {_RELATIONS[op]}({self._shape}, {{}}) END)", shape(place))
+        # What mending leaves of an edge beside an area is no part of it.
+        whole = f"ST_CollectionExtract({self._shape})" if self._mend else self._shape
+        return around(f"(CASE WHEN {condition} THEN {_RELATIONS[op]}({whole}, {{}}) END)", shape(place))
 
     def touching(self, outline: BaseGeometry) -> Sql:
         """Whether the item's geometry touches an outline on the map; false where it has none."""

@@ -1,8 +1,7 @@
 """Items as pgstac keeps them: without what they share with their collection, and without what has a column of its own.
 
-pgstac stores what an item adds to its collection's *base item*, which has the ``item_assets``: a value that is the same
-is left out, one that the item lacks is marked. Merging both gives the item back, or nearly: one that has JSON's null
-where the base item has a value does not come back as it was; of such an item we keep the whole beside.
+An item that merging (`catalog.pgstac_base`) would not give back as it was is kept whole beside. Nearly every other one
+is put together out of bytes that PostgreSQL sends, without parsing them.
 """
 
 import json
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
-from psycopg import errors
 
 from catalog.document import (
     STAC,
@@ -26,16 +24,9 @@ from catalog.document import (
 )
 from catalog.errors import InvalidItemError
 from catalog.extent import moment_of
+from catalog.pgstac_base import ABSENT, OWN_COLUMNS, TAG, Base, merge, read_bases, same, strip
 from catalog.pgstac_schema import Connection
 from catalog.search import Document
-
-ABSENT = "𒍟※"
-"""pgstac's mark for what the base item has and the item has not."""
-
-TAG = "pgstac:base_item"
-"""Which of its collection's base items an item was stripped by, since pgstac 0.10; without it, the first."""
-
-_OWN_COLUMNS = ("id", "geometry", "collection", "type", "links", TAG)
 
 COLUMNS = """
     id, collection,
@@ -49,19 +40,6 @@ COLUMNS = """
 """Of pgstac.items, for `Shelf.document`."""
 
 Row = Sequence[Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
-    """What items of a collection share."""
-
-    tag: int | None
-    document: Mapping[str, Any]
-
-    @property
-    def has_assets(self) -> bool:
-        """Whether an item has to be merged with it; else all that it has is the version."""
-        return self.document.get("assets") is not None
 
 
 def collection_body(content: bytes) -> bytes:
@@ -119,7 +97,7 @@ class Shelf:
         tag = slim.get(TAG)
         base = bases.get(int(tag) if isinstance(tag, int | str) and str(tag).isdecimal() else None, bases[None])
         item = slim if whole else merge(slim, base.document)
-        rest = {key: value for key, value in item.items() if key not in _OWN_COLUMNS}
+        rest = {key: value for key, value in item.items() if key not in OWN_COLUMNS}
         return orjson.dumps(rest)[1:-1], other_links(item.get("links"))
 
     def _bases_of(self, connection: Connection, collection: str, revision: str) -> Mapping[int | None, Base]:
@@ -128,44 +106,12 @@ class Shelf:
         if known is None:
             if len(self._bases) > MAX_KEPT:
                 self._bases.clear()
-            known = self._bases[collection, revision] = _read_bases(connection, collection)
+            known = self._bases[collection, revision] = read_bases(connection, collection)
         return known
 
 
 MAX_KEPT = 2000
 """Collections of which base items are kept."""
-
-
-def _read_bases(connection: Connection, collection: str) -> Mapping[int | None, Base]:
-    first = connection.execute("SELECT pgstac.collection_base_item(%s::text)", (collection,)).fetchone()
-    if first is None or first[0] is None:
-        raise errors.SerializationFailure(f"collection {collection!r:.100} went away while its items were read")
-    bases: dict[int | None, Base] = {None: Base(tag=None, document=_shared(first[0]))}
-    if _knows_tags(connection):
-        rows = connection.execute("SELECT id, base_item FROM pgstac.base_items WHERE collection = %s", (collection,))
-        bases |= {tag: Base(tag=tag, document=_shared(base)) for tag, base in rows.fetchall()}
-    return bases
-
-
-def _shared(base: bytes) -> Mapping[str, Any]:
-    """A base item but for what every item has in a column, or as a constant."""
-    return {key: value for key, value in orjson.loads(base).items() if key not in _OWN_COLUMNS}
-
-
-def _knows_tags(connection: Connection) -> bool:
-    row = connection.execute("SELECT to_regclass('pgstac.base_items') IS NOT NULL").fetchone()
-    return row is not None and bool(row[0])
-
-
-def current_base(connection: Connection, collection: str) -> Base:
-    """What new items of a collection are stripped by."""
-    if _knows_tags(connection):
-        statement = "SELECT base_item_id, base_item FROM pgstac.current_base_item(%s)"
-    else:
-        statement = "SELECT NULL, base_item FROM pgstac.collections WHERE id = %s"
-    row = connection.execute(statement, (collection,)).fetchone()
-    assert row is not None
-    return Base(tag=row[0], document=_shared(row[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +184,7 @@ def columns_of(item: ItemDocument, base: Base, drawn: bytes | None, modified: in
         ours["moment"] = item.moment
     if drawn is None or orjson.loads(drawn) != geometry:
         ours["geometry"] = orjson.dumps(geometry).decode()
-    own = {key: value for key, value in first.items() if key not in _OWN_COLUMNS and key != "properties"}
+    own = {key: value for key, value in first.items() if key not in OWN_COLUMNS and key != "properties"}
     if not base.has_assets and own["stac_version"] == base.document["stac_version"]:
         del own["stac_version"]
     before = orjson.dumps(own)[:-1] + (b"," if own else b"")
@@ -246,7 +192,7 @@ def columns_of(item: ItemDocument, base: Base, drawn: bytes | None, modified: in
     if base.has_assets:
         document = orjson.loads(content)
         slim = strip(document, base.document)
-        if not _same(merge(slim, base.document), document):
+        if not same(merge(slim, base.document), document):
             ours["whole"] = document
         content = orjson.dumps(slim)
     if base.tag is not None:
@@ -273,54 +219,3 @@ def ewkb(outline: bytes) -> str:
     order: Literal["little", "big"] = "little" if outline[0] == 1 else "big"
     kind = int.from_bytes(outline[1:5], order) | _HAS_SRID
     return (outline[:1] + kind.to_bytes(4, order) + (4326).to_bytes(4, order) + outline[5:]).hex()
-
-
-def strip(item: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
-    """What an item adds to a base item, as pgstac keeps it."""
-    slim: dict[str, Any] = {}
-    for key, own in item.items():
-        inherited = base.get(key)
-        if inherited is None:
-            slim[key] = own
-        elif isinstance(own, dict) and isinstance(inherited, dict):
-            slim[key] = strip(own, inherited)
-        elif not _same(own, inherited):
-            slim[key] = _strip_list(own, inherited) if _are_alike(own, inherited) else own
-    return slim | {key: ABSENT for key, inherited in base.items() if inherited is not None and key not in item}
-
-
-def merge(slim: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
-    """The item again, as pgstac's search would give it."""
-    item = {key: inherited for key, inherited in base.items() if inherited is not None and key not in slim}
-    for key, own in slim.items():
-        if own != ABSENT:
-            item[key] = _merge_value(own, base.get(key))
-    return item
-
-
-def _merge_value(own: Any, inherited: Any) -> Any:  # noqa: ANN401 - any JSON
-    if own is None:
-        return inherited
-    if isinstance(own, dict) and isinstance(inherited, dict):
-        return merge(own, inherited)
-    if _are_alike(own, inherited):
-        return [_merge_value(mine, theirs) for mine, theirs in zip(own, inherited, strict=True)]
-    return own
-
-
-def _strip_list(own: list[Any], inherited: list[Any]) -> list[Any]:
-    """Only objects are stripped: pypgstac's loader reads anything else as it stands."""
-    return [
-        strip(mine, theirs) if isinstance(mine, dict) and isinstance(theirs, dict) else mine
-        for mine, theirs in zip(own, inherited, strict=True)
-    ]
-
-
-def _are_alike(own: Any, inherited: Any) -> bool:  # noqa: ANN401 - any JSON
-    """Lists of one length are merged element by element."""
-    return isinstance(own, list) and isinstance(inherited, list) and len(own) == len(inherited)
-
-
-def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - any JSON
-    """Whether two values are one in JSON, in which true is no number."""
-    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)

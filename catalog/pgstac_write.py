@@ -6,10 +6,9 @@ changes with its items.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,9 @@ from psycopg import errors
 
 from catalog.document import TREE, CollectionDocument, ItemDocument, compose_collection, etag_of
 from catalog.errors import ExistsError, InvalidItemError
-from catalog.extent import moment_of
-from catalog.pgstac_items import COLUMNS, Row, Shelf, collection_body, columns_of, current_base
+from catalog.pgstac_base import current_base
+from catalog.pgstac_items import COLUMNS, Row, Shelf, collection_body, columns_of
+from catalog.pgstac_partitions import lacks_partitions, make_partitions, wait_to_build
 from catalog.pgstac_schema import Connection
 from catalog.pgstac_search import BOX, read_box
 from catalog.pgstac_summary import Kept, bump, keep, lock, renew
@@ -56,7 +56,7 @@ def write(
     by_collection: dict[str, list[ItemDocument]] = {}
     for item in items.values():
         by_collection.setdefault(item.collection, []).append(item)
-    if collections or _lacks_partitions(connection, items.values()):
+    if collections or lacks_partitions(connection, items.values()):
         wait_to_build(connection)
     kept = lock(connection, sorted({*collections, *by_collection}))
     for _, document in sorted(collections.items()):
@@ -67,7 +67,7 @@ def write(
         there = kept.get(name)
         if there is None or (tenant is not None and there.tenant not in (None, tenant)):
             raise InvalidItemError(f"{some[0].id!r:.100}: collection {name!r:.100} is unknown; put it first")
-        _make_partitions(connection, there, some)
+        make_partitions(connection, there, some)
     # Only now: a new partition locks all items, for which two who have touched some would wait for each other.
     for name, some in sorted(by_collection.items()):
         _put_items(connection, shelf, kept[name], some, condition=condition, now=now)
@@ -223,68 +223,6 @@ def _insert(connection: Connection, collection: str, items: Sequence[ItemDocumen
     with _refusing(collection), connection.cursor().copy(text) as copy:
         for item, drawn in zip(items, _drawn(items), strict=True):
             copy.write_row(columns_of(item, base, drawn, now))
-
-
-def wait_to_build(connection: Connection) -> None:
-    """Be the only one who makes or removes tables, until the end of the transaction.
-
-    For a partition PostgreSQL locks all items and all collections, so that two who have written to these would wait for
-    each other.
-    """
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_BUILDING,))
-
-
-_BUILDING = 0x6F766573
-
-
-def _lacks_partitions(connection: Connection, items: Iterable[ItemDocument]) -> bool:
-    """Whether pgstac has no table yet for one of the items."""
-    starts: dict[str, set[str]] = {}
-    for item in items:
-        since = moment_of(item.since)
-        starts.setdefault(item.collection, set()).add(f"{since.year:04}{since.month:02}")
-    listed = [(collection, month) for collection, months in starts.items() for month in months]
-    row = connection.execute(
-        """SELECT coalesce(bool_or(to_regclass(format('pgstac.%%I', concat_ws('_', '_items', c.key,
-                left(month, CASE c.partition_trunc WHEN 'year' THEN 4 WHEN 'month' THEN 6 END)))) IS NULL), FALSE)
-            FROM unnest(%s::text[], %s::text[]) AS wanted (collection, month)
-            JOIN pgstac.collections c ON c.id = wanted.collection""",
-        ([collection for collection, _ in listed], [month for _, month in listed]),
-    ).fetchone()
-    return row is not None and bool(row[0])
-
-
-def _make_partitions(connection: Connection, kept: Kept, items: Sequence[ItemDocument]) -> None:
-    """Ask pgstac for the tables that the items go to.
-
-    Whole months are asked for, since pgstac looks at all of a table, and lets nobody read it, when its bounds change.
-    """
-    buckets: dict[tuple[int, ...], list[ItemDocument]] = {}
-    for item in items:
-        since = moment_of(item.since)
-        bucket = {None: (), "year": (since.year,), "month": (since.year, since.month)}[kept.partition_trunc]
-        buckets.setdefault(bucket, []).append(item)
-    ranges = [
-        (*_months(item.since for item in some), *_months(item.until for item in some)) for some in buckets.values()
-    ]
-    connection.execute(
-        """SELECT pgstac.check_partition(%s, tstzrange(a, b, '[]'), tstzrange(c, d, '[]')) FROM (
-            SELECT * FROM unnest(%s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
-            AS r (a, b, c, d) ORDER BY a
-        ) AS ordered""",
-        (kept.id, *map(list, zip(*ranges, strict=True))),
-    )
-
-
-def _months(moments: Iterable[int]) -> tuple[datetime, datetime]:
-    """First and last moment of the months of these."""
-    some = list(moments)
-    first, last = moment_of(min(some)), moment_of(max(some))
-    start = datetime(first.year, first.month, 1, tzinfo=UTC)
-    if (last.year, last.month) == (9999, 12):
-        return start, datetime.max.replace(tzinfo=UTC)
-    following = datetime(last.year + last.month // 12, last.month % 12 + 1, 1, tzinfo=UTC)
-    return start, following - timedelta(microseconds=1)
 
 
 @contextmanager

@@ -221,12 +221,14 @@ class Catalog(Protocol):
 
     def put(
         self,
-        documents: Iterable[Mapping[str, Any] | bytes],
+        documents: Iterable[Any],
         *,
         tenant: str | None = None,
         condition: Condition = ALWAYS,
     ) -> int:
         """Insert or replace Collections and Items, all or none, and say how many; durable when it returns.
+
+        They come as dictionaries, as their JSON, or as `catalog.document.read_document` gives them.
 
         A new collection belongs to the tenant, or to nobody, so that everybody sees it; one that is there stays whose
         it is.

@@ -13,7 +13,7 @@ import orjson
 from catalog import sqlite_write
 from catalog.aggregate import Aggregate, Aggregation, columns, fold
 from catalog.database import Database
-from catalog.document import compose_collection, etag_of, item_body, read_document
+from catalog.document import ReadDocument, compose_collection, etag_of, item_body, read_document
 from catalog.extent import moment_of
 from catalog.filter import CORE, GEOMETRY, properties_of
 from catalog.queryables import check_properties
@@ -59,7 +59,7 @@ class SqliteCatalog:
 
     def put(
         self,
-        documents: Iterable[Mapping[str, Any] | bytes],
+        documents: Iterable[Mapping[str, Any] | bytes | ReadDocument],
         *,
         tenant: str | None = None,
         condition: Condition = ALWAYS,

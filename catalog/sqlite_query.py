@@ -113,7 +113,8 @@ def keys_in_places(query: Query, since: float | None = None, until: float | None
     """Items whose boxes and times touch the query's, by the R*Tree; perhaps a slice of time in days."""
     assert query.place is not None
     window = query.search.datetime
-    text, values = _TREE, []
+    text = _TREE
+    values: list[float] = []
     if window is not None and window.end is not None:
         text, values = f"{text} AND since <= ?", [*values, microseconds(window.end) / DAY_US]
     if window is not None and window.start is not None:

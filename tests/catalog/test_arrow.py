@@ -347,9 +347,10 @@ def test_stac_geoparquet_reads_it():
     for some in (PLAIN[:1] + PLAIN[2:], PLAIN[1:2]):
         found = [without_nulls(one) for one in stac_geoparquet.arrow.stac_table_to_items(table(some))]
         for one, other in zip(found, some, strict=True):
-            times = one["properties"], other["properties"]
-            assert [parse_time(properties.pop("datetime")) for properties in times][0]
-            assert {**one, "properties": normal(one)["properties"]} == {**other, "properties": normal(other)["properties"]}
+            moments = [document["properties"]["datetime"] for document in (one, other)]
+            assert parse_time(moments[0]) == parse_time(moments[1])
+            one["properties"]["datetime"] = other["properties"]["datetime"]  # they write six decimals
+            assert normal(one) == normal(other)
 
 
 def test_its_files_are_read(tmp_path):
@@ -451,7 +452,7 @@ def test_memory_does_not_grow_with_the_items(format_):
     command = [sys.executable, "-c", MEASURE, format_]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300, cwd=ROOT)
     grown, size, one = map(float, done.stdout.split())
-    assert one > 2500
+    assert one > 2000
     assert size > 1_000_000
     assert grown < 200  # all of the Items would be 120 MB as text, and several times that as objects
 

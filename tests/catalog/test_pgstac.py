@@ -30,7 +30,8 @@ from catalog.extent import BBox, TimeWindow, microseconds, parse_time
 from catalog.filter_reader import read_filter
 from catalog.folding import accenti, casei, words
 from catalog.pgstac import PgstacCatalog
-from catalog.pgstac_items import ABSENT, cut_out, merge, strip
+from catalog.pgstac_base import ABSENT, merge, strip
+from catalog.pgstac_items import cut_out
 from catalog.pgstac_search import Query, narrowed, read_scope
 from catalog.search import Condition, Search, SortKey
 from catalog.sqlite_filter import arithmetic
@@ -262,6 +263,19 @@ def test_nothing_in_other_programs_data_ends_a_search(catalog, dsn):
         shape = "POLYGON((1 1, 3 3, 3 1, 1 1))" if op != "s_crosses" else "LINESTRING(0 1, 4 1)"
         assert isinstance(found(catalog, f"{op}(geometry, {shape})"), list)
     assert "bowtie" in found(catalog, "s_contains(geometry, POINT(3.5 2))")
+
+
+def test_a_shape_that_postgis_cannot_compare_is_mended_first(catalog, dsn):
+    knot = [[4, 3], [4, 0], [3, 1], [5, 3], [3, 5], [1, 2], [4, 5], [4, 3]]
+    place = "POLYGON((1 1, 4 1, 4 4, 1 4, 1 1))"
+    with pytest.raises(psycopg.errors.InternalError_, match="TopologyException"):
+        execute(dsn, "SELECT ST_Overlaps(ST_GeomFromGeoJSON(%s), ST_GeomFromText(%s, 4326))",
+                json.dumps({"type": "Polygon", "coordinates": [knot]}), place)  # fmt: skip
+    drawn = {"type": "Polygon", "coordinates": [knot]}
+    execute(dsn, "SELECT pgstac.create_item(%s::jsonb)", json.dumps(item("knot", geometry=drawn)))
+    assert found(catalog, f"s_overlaps(geometry, {place})") == ["knot"]
+    for op in ("s_within", "s_contains", "s_touches", "s_crosses", "s_equals"):
+        assert found(catalog, f"{op}(geometry, {place})") == []
 
 
 def test_a_collection_that_could_not_be_put_is_shown(catalog, dsn):

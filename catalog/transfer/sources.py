@@ -1,0 +1,186 @@
+"""What an import reads: each Item of a source with the place where it stands, whatever the format."""
+
+import gzip
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from catalog.errors import InvalidItemError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that should be an Item, or a Collection."""
+
+    place: str
+    """Where it stands: ``line 12``, ``row 3``, a path."""
+
+    body: bytes
+    """JSON, or what should be."""
+
+    done: int
+    """How much of the source is read with it, of `Source.total`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file or folder of Items."""
+
+    path: Path
+    total: int
+    """Bytes, rows or files."""
+
+    identity: str
+    """Changes with the content, as far as size, time and the first megabyte tell."""
+
+    entries: Callable[[], Iterator[Entry]]
+    """Reads it from the start."""
+
+
+def open_source(path: Path) -> Source:
+    """Find out what a source is by its name and what it begins with.
+
+    Raises
+    ------
+    InvalidItemError
+        It is of no format that is known.
+    """
+    if path.is_dir() or path.name in ("catalog.json", "collection.json"):
+        return _static(path)
+    if path.suffix in (".parquet", ".geoparquet"):
+        return _geoparquet(path)
+    if path.suffix in (".json", ".geojson") and _is_whole(path):
+        return _feature_collection(path)
+    return Source(path, path.stat().st_size, _identity(path), lambda: _lines(path))
+
+
+def _identity(path: Path) -> str:
+    status = path.stat()
+    with path.open("rb") as file:
+        head = file.read(2**20)
+    return blake2b(f"{status.st_size}:{status.st_mtime_ns}:".encode() + head, digest_size=12).hexdigest()
+
+
+# --- newline-delimited JSON ---
+
+
+def _lines(path: Path) -> Iterator[Entry]:
+    """Lines that are not blank; a compressed file counts by what is read of it."""
+    with path.open("rb") as raw:
+        compressed = path.suffix == ".gz"
+        file: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if compressed else raw
+        end = 0
+        for number, line in enumerate(file, start=1):
+            end += len(line)
+            if not line.isspace():
+                yield Entry(f"line {number}", line, raw.tell() if compressed else end)
+
+
+# --- a FeatureCollection ---
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is one JSON document rather than a line for each."""
+    with path.open("rb") as file:
+        first = file.readline(2**20)
+    try:
+        return bool(orjson.loads(first).get("type") == "FeatureCollection")
+    except (orjson.JSONDecodeError, AttributeError):
+        return True
+
+
+def _feature_collection(path: Path) -> Source:
+    try:
+        document = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise InvalidItemError(f"{path.name}: no JSON ({error}); one Item a line is read from FILE.ndjson") from None
+    features = document.get("features") if isinstance(document, dict) else None
+    if not isinstance(features, list):
+        raise InvalidItemError(f"{path.name}: no FeatureCollection; its features must be an array of Items")
+
+    def entries() -> Iterator[Entry]:
+        for number, feature in enumerate(features):
+            yield Entry(f"features/{number}", orjson.dumps(feature), number + 1)
+
+    return Source(path, len(features), _identity(path), entries)
+
+
+# --- GeoParquet ---
+
+
+def _geoparquet(path: Path) -> Source:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            total = file.metadata.num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InvalidItemError(f"{path.name}: no Parquet ({error})") from None
+
+    def entries() -> Iterator[Entry]:
+        from catalog.arrow_items import items_of
+
+        row = 0
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1000):
+                for item in items_of(batch):
+                    row += 1
+                    yield Entry(f"row {row}", _dumped(item), row)
+
+    return Source(path, total, _identity(path), entries)
+
+
+def _dumped(item: dict[str, Any]) -> bytes:
+    return json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+# --- static STAC ---
+
+
+def _static(path: Path) -> Source:
+    """A catalog of files: its Collections, each before its Items; links lead on, but only below its folder."""
+    root = path if path.is_file() else next(
+        (path / name for name in ("catalog.json", "collection.json") if (path / name).is_file()), None
+    )  # fmt: skip
+    if root is None:
+        raise InvalidItemError(f"{path.name}: no catalog.json and no collection.json in this folder")
+    found = list(_walk(root, root.parent.resolve()))
+    digest = blake2b(digest_size=12)
+    for one in found:
+        status = one.stat()
+        digest.update(f"{one}:{status.st_size}:{status.st_mtime_ns};".encode())
+
+    def entries() -> Iterator[Entry]:
+        for number, one in enumerate(found, start=1):
+            yield Entry(str(one.relative_to(root.parent.resolve())), one.read_bytes(), number)
+
+    return Source(path, len(found), digest.hexdigest(), entries)
+
+
+def _walk(root: Path, within: Path) -> Iterator[Path]:
+    """Files of Collections and Items, in the order of the links; a file that is linked twice comes once."""
+    todo, seen = [root.resolve()], {root.resolve()}
+    while todo:
+        path = todo.pop()
+        try:
+            document = orjson.loads(path.read_bytes())
+        except (orjson.JSONDecodeError, OSError):
+            document = {}
+            yield path  # it is told as what it is: no JSON, or not there
+        links = document.get("links") if isinstance(document, dict) else None
+        if isinstance(document, dict) and document.get("type") != "Catalog" and document:
+            yield path
+        children = []
+        for link in links if isinstance(links, list) else []:
+            if isinstance(link, dict) and link.get("rel") in ("child", "item") and isinstance(link.get("href"), str):
+                target = (path.parent / link["href"]).resolve()
+                if target.is_relative_to(within) and target not in seen and target.is_file():
+                    seen.add(target)
+                    children.append(target)
+        todo += reversed(children)
