@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import shapely
 
+from catalog.arrow_columns import EDGES, doubles
 from catalog.arrow_items import values
-from catalog.arrow_rows import COVER, EDGES, Rows, doubles
+from catalog.arrow_rows import COVER, Rows
 from catalog.arrow_shape import GEOMETRY, JSON, fitter, storage
 
 Pages = Callable[[], Iterator[Sequence[bytes]]]

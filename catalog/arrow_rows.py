@@ -21,6 +21,7 @@ import pyarrow.json
 import shapely
 from numpy.typing import NDArray
 
+from catalog.arrow_columns import EDGES, boxes, cast, view, wkb
 from catalog.arrow_shape import GEOMETRY, REST, TIMES, WKB, Shape, fitter, storage
 from catalog.errors import InvalidExtentError
 from catalog.extent import format_time, parse_time
@@ -33,9 +34,6 @@ COVER = "overflight:bbox"
 
 MAX_COLUMNS = 500
 """Properties beyond so many go into the rest."""
-
-EDGES = {4: ("xmin", "ymin", "xmax", "ymax"), 6: ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")}
-"""Names of the members of a bbox that has so many."""
 
 _APART = frozenset({*MEMBERS, "properties", REST, COVER})
 
@@ -145,10 +143,11 @@ class Rows:
         if not _is_box(box):
             members.pop("bbox", None)
             rest.update({} if box is None else {"bbox": box})
-        members["properties"], aside = self._properties(document["properties"])
+        members["properties"], aside = self._properties(document.get("properties") or {})
         rest.update({"properties": aside} if aside else {})
-        members["assets"], aside = _assets(members.get("assets") or {})
-        rest.update({"assets": aside} if aside else {})
+        if "assets" in members:
+            members["assets"], aside = _assets(members["assets"])
+            rest.update({"assets": aside} if aside else {})
         return _Row({**members, **({REST: rest} if rest else {})}, text)
 
     def _properties(self, properties: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -187,7 +186,7 @@ class Rows:
                 read_options=pa.json.ReadOptions(use_threads=False, block_size=len(data) + 1),
                 parse_options=pa.json.ParseOptions(explicit_schema=self._columns, unexpected_field_behavior="error"),
             )
-            box = _boxes(table["bbox"].chunk(0), self._schema.field("bbox").type)
+            box = boxes(table["bbox"].chunk(0), self._schema.field("bbox").type)
             if table.num_rows != len(texts) or box is None:
                 return None
             batch = self._finished(table, shapes, box)
@@ -200,8 +199,8 @@ class Rows:
         columns = {name: table[name].chunk(0) for name in table.column_names}
         properties = columns.pop("properties")
         columns |= {field.name: properties.field(place) for place, field in enumerate(properties.type)}
-        columns |= {"geometry": _wkb(shapes), "bbox": box}
-        arrays = [_cast(columns[field.name], field.type) for field in self._schema]
+        columns |= {"geometry": wkb(shapes), "bbox": box}
+        arrays = [cast(columns[field.name], field.type) for field in self._schema]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def _note(self, shapes: NDArray[np.object_], box: pa.StructArray) -> None:
@@ -214,89 +213,11 @@ class Rows:
         bounds = shapely.bounds(shapes)
         self.bounds[:2] = np.fmin(self.bounds[:2], bounds[:, :2].min(axis=0))
         self.bounds[2:] = np.fmax(self.bounds[2:], bounds[:, 2:].max(axis=0))
-        edges = {edge: _view(box.field(edge), np.float64)[there] for edge in EDGES[4]}
+        edges = {edge: view(box.field(edge), np.float64)[there] for edge in EDGES[4]}
         self.is_covered &= bool(
             np.all(edges["xmin"] <= bounds[:, 0]) & np.all(edges["ymin"] <= bounds[:, 1])
             & np.all(edges["xmax"] >= bounds[:, 2]) & np.all(edges["ymax"] >= bounds[:, 3])
         )  # fmt: skip
-
-
-def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    """What was read as `catalog.arrow_shape.storage` of a type becomes that type.
-
-    Raises
-    ------
-    ArrowInvalid
-        There is something where the type has null.
-    """
-    if array.type == kind:
-        return array
-    if kind == WKB:
-        return _wkb(shapely.from_geojson(np.array(array.to_pylist(), dtype=object)))
-    if pa.types.is_struct(kind):
-        inner = [_cast(array.field(place), field.type) for place, field in enumerate(kind)]
-        return pa.StructArray.from_arrays(inner, fields=list(kind), mask=array.is_null())
-    if pa.types.is_list(kind):
-        elements = _cast(array.values, kind.value_type)
-        return pa.ListArray.from_arrays(array.offsets, elements, kind, mask=array.is_null())
-    if pa.types.is_null(kind):
-        if array.null_count < len(array):
-            raise pa.ArrowInvalid("a text where there was none before")
-        return pa.nulls(len(array))
-    return array.cast(kind)
-
-
-def _boxes(arrays: pa.ListArray, kind: pa.StructType) -> pa.StructArray | None:
-    """Boxes of four or six numbers as a struct; None where there are others, or heights that it has no room for."""
-    numbers, offsets = _view(arrays.values, np.float64), _view(arrays.offsets, np.int32)
-    starts, is_null = offsets[:-1], _flags(arrays.is_null())
-    lengths = np.where(is_null, -1, np.diff(offsets))
-    deep = lengths == 6
-    if not np.isin(lengths, (-1, 4, 6)).all() or (deep.any() and kind.num_fields == 4) or arrays.values.null_count:
-        return None
-    places = {"xmin": (0, 0), "ymin": (1, 1), "zmin": (None, 2), "xmax": (2, 3), "ymax": (3, 4), "zmax": (None, 5)}
-    edges = []
-    for edge in (field.name for field in kind):
-        flat, high = places[edge]
-        missing = is_null if flat is not None else ~deep
-        at = np.where(deep, starts + high, starts + (flat or 0))
-        values = np.zeros(len(lengths))
-        values[~missing] = numbers[at[~missing]]
-        edges.append(doubles(values, missing))
-    return pa.StructArray.from_arrays(edges, fields=list(kind), mask=_bits(is_null))
-
-
-# --- arrays from and to numpy; Arrow's own ways there load pandas, which takes a second and 60 MB ---
-
-
-def _view(array: pa.Array, kind: type[np.generic]) -> NDArray[Any]:
-    """The values of a fixed width that nobody has cut a piece of; anything where they are null."""
-    return np.frombuffer(array.buffers()[1], kind, len(array)) if len(array) else np.empty(0, kind)
-
-
-def _flags(array: pa.BooleanArray) -> NDArray[np.bool_]:
-    bits = np.unpackbits(np.frombuffer(array.buffers()[1], np.uint8), count=len(array), bitorder="little")
-    return bits.astype(np.bool_)
-
-
-def _bits(flags: NDArray[np.bool_]) -> pa.BooleanArray:
-    return pa.Array.from_buffers(pa.bool_(), len(flags), [None, _bitmap(flags)])
-
-
-def _bitmap(flags: NDArray[np.bool_]) -> pa.Buffer:
-    return pa.py_buffer(np.packbits(flags, bitorder="little"))
-
-
-def doubles(values: NDArray[np.float64], missing: NDArray[np.bool_]) -> pa.DoubleArray:
-    """A column of numbers."""
-    return pa.Array.from_buffers(pa.float64(), len(values), [_bitmap(~missing), pa.py_buffer(values)])
-
-
-def _wkb(shapes: NDArray[np.object_]) -> pa.BinaryArray:
-    pieces = [piece or b"" for piece in shapely.to_wkb(shapes, flavor="iso")]
-    ends = np.cumsum([0, *map(len, pieces)], dtype=np.int32)
-    data = [_bitmap(~shapely.is_missing(shapes)), pa.py_buffer(ends), pa.py_buffer(b"".join(pieces))]
-    return pa.Array.from_buffers(WKB, len(pieces), data)
 
 
 def _is_box(box: object) -> bool:

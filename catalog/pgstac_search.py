@@ -274,9 +274,10 @@ class _Pick:
 
 BOX = (
     "ST_XMin(i.geometry)", "ST_YMin(i.geometry)", "ST_XMax(i.geometry)", "ST_YMax(i.geometry)",
-    "CASE WHEN ST_XMin(i.geometry) <= -180 OR ST_XMax(i.geometry) >= 180 THEN ST_AsBinary(i.geometry) END",
+    "CASE WHEN ST_XMin(i.geometry) <= -180 OR ST_XMax(i.geometry) >= 180"
+    " OR ST_XMax(i.geometry) - ST_XMin(i.geometry) > 180 THEN ST_AsBinary(i.geometry) END",
 )  # fmt: skip
-"""Of an item, for `read_box`."""
+"""Of an item, for `read_box`: the outline where the narrowest box may be another one (see `catalog.document`)."""
 
 
 def read_box(values: Sequence[Any]) -> antimeridian.Box | None:

@@ -105,7 +105,8 @@ def _data_type(one: Aggregation) -> str:
 
 def _by_query(request: Request, view: View, collection: str | None) -> Response:
     given = request.query_params
-    wanted = _wanted([name for name in given.get(AGGREGATIONS, "").split(",") if name], given)
+    names = [name for name in given.get(AGGREGATIONS, "").split(",") if name]
+    wanted = _wanted(names or ["total_count"], given)
     asked = read_query(request, extra=(AGGREGATIONS, *_step_names(wanted)))
     return _answer(request, view, asked, wanted, collection)
 

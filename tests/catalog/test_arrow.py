@@ -21,6 +21,7 @@ from catalog import arrow_rows, arrow_shape
 from catalog.arrow import FIRST_ROWS, GROUP, ROWS, arrow_chunks, parquet_chunks
 from catalog.arrow_items import items_of
 from catalog.arrow_shape import JSON, REST, TIME
+from catalog.errors import InvalidItemError
 from catalog.extent import format_time, parse_time
 from tests.catalog.documents import box, collection, item
 
@@ -225,7 +226,9 @@ def test_nothing_is_a_table_too():
 
 
 def test_many_batches_keep_their_order():
-    some = [item(f"{place:05}", n=place if place % 997 else place + 0.5) for place in range(FIRST_ROWS + ROWS * GROUP + 3)]
+    some = [
+        item(f"{place:05}", n=place if place % 997 else place + 0.5) for place in range(FIRST_ROWS + ROWS * GROUP + 3)
+    ]
     data = parquet(some)
     assert_same(back(pq.read_table(io.BytesIO(data))), some)
     assert pq.ParquetFile(io.BytesIO(data)).num_row_groups == 2
@@ -243,6 +246,20 @@ def test_pages_may_be_of_any_size_and_are_read_once():
     found = pq.read_table(io.BytesIO(b"".join(parquet_chunks(some))))
     assert found["id"].to_pylist() == [str(place) for place in range(200)]
     assert calls == [1]
+
+
+def test_parts_of_items_make_rows_too():
+    """The fields of a search may leave members out."""
+    some = [
+        {"id": "0", "geometry": box(0, 0, 1, 1)},
+        {"id": "1", "properties": {"datetime": "2026-01-01T00:00:00Z", "a": {}}},
+        {"id": "2", "type": "Feature", "assets": {"data": {"href": "x"}}},
+    ]
+    found = table(some)
+    assert found["id"].to_pylist() == ["0", "1", "2"]
+    assert [one.is_valid for one in found["geometry"]] == [True, False, False]
+    assert [one.get("assets") for one in back(found)] == [{}, {}, {"data": {"href": "x"}}]
+    assert pq.read_table(io.BytesIO(parquet(some[:1]))).num_rows == stream(some[:1]).num_rows == 1
 
 
 def test_a_text_with_white_space_and_escapes():
@@ -371,7 +388,8 @@ def test_geopandas_reads_it():
 
 def test_geopandas_files_are_read(tmp_path):
     path = tmp_path / "frame.parquet"
-    frame = geopandas.GeoDataFrame.from_features([{**one, "properties": {**one["properties"], "id": one["id"]}} for one in PLAIN], crs="OGC:CRS84")  # fmt: skip
+    features = [{**one, "properties": {**one["properties"], "id": one["id"]}} for one in PLAIN]
+    frame = geopandas.GeoDataFrame.from_features(features, crs="OGC:CRS84")
     frame["stac_version"] = "1.1.0"
     frame["gsd"] = [1.0, float("nan"), 2.0]
     frame.to_parquet(path)
@@ -402,16 +420,12 @@ def test_duckdb_reads_it(tmp_path):
 
 @pytest.mark.parametrize("kind", [pa.time64("us"), pa.duration("s"), pa.decimal128(9, 2)])
 def test_what_json_has_no_word_for_names_the_column(kind):
-    from catalog.errors import InvalidItemError
-
     batch = pa.record_batch({"id": ["one"], "odd": pa.nulls(1, kind)})
     with pytest.raises(InvalidItemError, match=r"column 'odd'.*no word"):
         list(items_of(batch))
 
 
 def test_bytes_that_are_no_geometry():
-    from catalog.errors import InvalidItemError
-
     with pytest.raises(InvalidItemError, match=r"column 'odd'.*no WKB"):
         list(items_of(pa.record_batch({"id": ["one"], "odd": [b"xx"]})))
 
@@ -446,7 +460,7 @@ print(peak_mb() - idle, size, len(document(7)))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux, which tells a process's peak memory")
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux: it tells a process's peak memory")
 @pytest.mark.parametrize("format_", ["parquet", "arrow"])
 def test_memory_does_not_grow_with_the_items(format_):
     command = [sys.executable, "-c", MEASURE, format_]
