@@ -39,8 +39,8 @@ class Compressed:
 
 
 def _accepts(scope: Scope) -> bool:
-    """Whether the client says that it takes any encoding; most programs do."""
-    return any(name == b"accept-encoding" and value != b"identity" for name, value in scope["headers"])
+    """Whether the client names an encoding that it takes; one that takes anything may not know what it then gets."""
+    return any(name == b"accept-encoding" and value not in (b"identity", b"*") for name, value in scope["headers"])
 
 
 def _weak(name: bytes, value: bytes) -> tuple[bytes, bytes]:

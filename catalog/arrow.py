@@ -11,7 +11,7 @@ import io
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import IO, Any
 
 import numpy as np
@@ -32,6 +32,9 @@ ROWS = 1_000
 """Of one batch: some 3 MB of Arrow."""
 
 FIRST_ROWS = 50
+
+BYTES = 2**23
+"""Of the Items of one batch, but for the last one of them."""
 
 GROUP = 8
 """Batches of one row group of a Parquet file."""
@@ -110,11 +113,16 @@ def _read_back(file: IO[bytes], count: int) -> Iterator[pa.RecordBatch]:
 
 def _cut(pages: Iterator[Sequence[bytes]]) -> Iterator[list[bytes]]:
     """So many Items at a time that a batch is worth its overhead; first a few, which tell the types of most others."""
-    items = (item for page in pages for item in page)
-    count = FIRST_ROWS
-    while some := list(islice(items, count)):
+    some: list[bytes] = []
+    size, most = 0, FIRST_ROWS
+    for item in chain.from_iterable(pages):
+        some.append(item)
+        size += len(item)
+        if len(some) == most or size > BYTES:
+            yield some
+            some, size, most = [], 0, ROWS
+    if some:
         yield some
-        count = ROWS
 
 
 # --- types ---

@@ -18,11 +18,12 @@ from catalog.document import compose_collection, etag_of, read_document
 from catalog.extent import moment_of
 from catalog.filter import CORE, GEOMETRY, properties_of
 from catalog.filter_sql import Sql, around, joined
-from catalog.pgstac_database import Postgres
+from catalog.pgstac_database import SEARCH_S, Postgres
 from catalog.pgstac_filter import names
 from catalog.pgstac_items import COLUMNS, Row, Shelf, collection_body
+from catalog.pgstac_order import Found, ends
 from catalog.pgstac_schema import Connection, make
-from catalog.pgstac_search import Found, Query, Scope, is_scattered, narrowed, read_scope, visible
+from catalog.pgstac_search import Query, Scope, is_scattered, narrowed, read_scope, visible
 from catalog.pgstac_summary import read_summary
 from catalog.queryables import check_properties
 from catalog.search import ALWAYS, Condition, Document, Page, Search
@@ -199,7 +200,7 @@ class PgstacView:
         def read(connection: Connection, *, mend: bool) -> Sequence[Aggregate]:
             connection.execute(_WITH_BITMAPS)
             query = Query(asked, place, read_scope(connection, asked, self._tenants), mend=mend)
-            return fold(wanted, query.columns(connection, columns(wanted)))
+            return fold(wanted, query.columns(connection, columns(wanted), within_s=SEARCH_S))
 
         return self._mending(read, snapshot=True)
 
@@ -230,7 +231,7 @@ class PgstacView:
         backwards = position is not None and position.backwards
         more = len(found) > search.limit
         rows = found[: search.limit][:: -1 if backwards else 1]
-        onwards, back = _ends(rows, position)
+        onwards, back = ends(rows, position)
         return Page(
             items=tuple(self._shelf.body(connection, row) for row, _ in rows),
             next_token=self._token(onwards, search) if more or backwards else None,
@@ -301,21 +302,6 @@ MAX_SCOPES = 10_000
 _WITH_BITMAPS = b"SET LOCAL enable_bitmapscan TO on"
 
 _ALWAYS_THERE = CORE.keys() | {GEOMETRY}
-
-
-def _ends(rows: Sequence[Found], position: Position | None) -> tuple[Position | None, Position | None]:
-    """Where to go on, and where to go back from."""
-    if not rows:  # the items went away while somebody paged here; the way back is still there
-        if position is None:
-            return None, None
-        turned = position.turned()
-        return (turned, None) if position.backwards else (None, turned)
-    return _position_at(rows[-1], backwards=False), _position_at(rows[0], backwards=True)
-
-
-def _position_at(found: Found, *, backwards: bool) -> Position:
-    row, keys = found
-    return Position(backwards=backwards, keys=keys, id=row[0], collection=row[1])
 
 
 def _one(connection: Connection, statement: str) -> Any:  # noqa: ANN401 - any column

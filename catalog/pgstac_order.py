@@ -6,8 +6,12 @@ from typing import Any
 from catalog.filter import CORE
 from catalog.filter_sql import FALSE, Sql, around, joined
 from catalog.pgstac_filter import COLUMNS, PgstacDialect, stamp
+from catalog.pgstac_items import Row
 from catalog.search import Search
 from catalog.token import KeyValue, Position
+
+Found = tuple[Row, tuple[KeyValue, ...]]
+"""An item, for `catalog.pgstac_items.Shelf`, and a value for each sort key."""
 
 
 class Order:
@@ -107,3 +111,18 @@ class Order:
         if nullable and not self._backwards:
             return joined(" OR ", [further, Sql(f"({value}) IS NULL")])
         return further
+
+
+def ends(rows: Sequence[Found], position: Position | None) -> tuple[Position | None, Position | None]:
+    """Where to go on, and where to go back from."""
+    if not rows:  # the items went away while somebody paged here; the way back is still there
+        if position is None:
+            return None, None
+        turned = position.turned()
+        return (turned, None) if position.backwards else (None, turned)
+    return _position_at(rows[-1], backwards=False), _position_at(rows[0], backwards=True)
+
+
+def _position_at(found: Found, *, backwards: bool) -> Position:
+    row, keys = found
+    return Position(backwards=backwards, keys=keys, id=row[0], collection=row[1])

@@ -5,28 +5,28 @@ while items come and go. PostgreSQL finds the items by the index that promises t
 its one over ids, or a walk along ours, which is the order of time itself.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import shapely
+from psycopg import errors
 
-from catalog import antimeridian
 from catalog.extent import TimeWindow, microseconds
 from catalog.filter import CORE, And, Comparison, Constant, Instant, Membership, Predicate, Property, Spatial, conjuncts
 from catalog.filter_sql import FALSE, Sql, around, compile_filter, joined
 from catalog.folding import words
+from catalog.pgstac_columns import Pick
 from catalog.pgstac_filter import COLUMNS, MOMENT, PgstacDialect, names, shape, stamp
 from catalog.pgstac_items import COLUMNS as DOCUMENT
-from catalog.pgstac_items import Row
-from catalog.pgstac_order import Order
+from catalog.pgstac_order import Found, Order
 from catalog.pgstac_schema import Connection
 from catalog.place import Place
 from catalog.search import MAX_MATCHED, Search
-from catalog.token import KeyValue, Position
+from catalog.token import Position
 
-Found = tuple[Row, tuple[KeyValue, ...]]
-"""An item, for `catalog.pgstac_items.Shelf`, and a value for each sort key."""
+_AT_ONCE = 5000
+"""Rows that are read on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,15 +125,26 @@ class Query:
         assert row is not None
         return row[0] if row[0] <= MAX_MATCHED else None
 
-    def columns(self, connection: Connection, wanted: Sequence[str]) -> Iterator[tuple[object, ...]]:
-        """Of every item, what `catalog.aggregate.columns` names, as the items are found."""
-        picks = [_Pick(name, self._dialect) for name in wanted]
+    def columns(
+        self, connection: Connection, wanted: Sequence[str], *, within_s: float
+    ) -> Iterator[tuple[object, ...]]:
+        """Of every item, what `catalog.aggregate.columns` names, as the items are found.
+
+        Raises
+        ------
+        QueryCanceled
+            Not all were found in time.
+        """
+        picks = [Pick(name, self._dialect) for name in wanted]
         chosen = ", ".join(column for pick in picks for column in pick.columns) or "NULL"
         source = self._source(self._conditions)
         with connection.cursor("aggregate") as cursor:
-            cursor.itersize = 5000
+            cursor.itersize = _AT_ONCE
             cursor.execute(f"SELECT {chosen} {source.text}".encode(), source.values)
-            for row in cursor:
+            end = time.monotonic() + within_s
+            for number, row in enumerate(cursor):
+                if number % _AT_ONCE == 0 and time.monotonic() > end:
+                    raise errors.QueryCanceled(f"reading took more than {within_s:.0f} s")
                 rest = iter(row)
                 yield tuple(pick.value([next(rest) for _ in pick.columns]) for pick in picks)
 
@@ -241,51 +252,3 @@ def _with_words(terms: Sequence[str]) -> Sql:
             ELSE overflight.item_words(i.content->'properties') END AS words) AS held)""",
         Sql("%s::text[]", (wanted,)),
     )
-
-
-class _Pick:
-    """One of the columns that `catalog.aggregate.columns` names."""
-
-    def __init__(self, name: str, dialect: PgstacDialect) -> None:
-        self._name = name
-        match name:
-            case "datetime":
-                self.columns: tuple[str, ...] = (f"overflight.micros({MOMENT})",)
-            case "collection":
-                self.columns = ("i.collection",)
-            case "lon" | "lat":
-                self.columns = BOX
-            case _:
-                self.columns = dialect.sort_values(name)
-
-    def value(self, values: Sequence[Any]) -> object:
-        """Its value, out of those of its columns."""
-        if self._name not in ("lon", "lat"):
-            return next((value for value in values if value is not None), None)
-        box = read_box(values)
-        if box is None:
-            return None
-        west, south, east, north = box
-        if self._name == "lat":
-            return (south + north) / 2
-        middle = (west + east) / 2 if west <= east else (west + east + 360) / 2
-        return middle - 360 if middle > 180 else middle
-
-
-BOX = (
-    "ST_XMin(i.geometry)", "ST_YMin(i.geometry)", "ST_XMax(i.geometry)", "ST_YMax(i.geometry)",
-    "CASE WHEN ST_XMin(i.geometry) <= -180 OR ST_XMax(i.geometry) >= 180"
-    " OR ST_XMax(i.geometry) - ST_XMin(i.geometry) > 180 THEN ST_AsBinary(i.geometry) END",
-)  # fmt: skip
-"""Of an item, for `read_box`: the outline where the narrowest box may be another one (see `catalog.document`)."""
-
-
-def read_box(values: Sequence[Any]) -> antimeridian.Box | None:
-    """The narrowest box around an item; west > east crosses the antimeridian."""
-    *bounds, outline = values
-    if bounds[0] is None:
-        return None
-    if outline is not None:
-        return antimeridian.narrowest_box(shapely.from_wkb(outline))
-    west, south, east, north = bounds
-    return (west, south, east, north)

@@ -9,9 +9,9 @@ import shapely
 from catalog.document import ItemDocument, read_document
 from catalog.errors import InvalidExtentError, InvalidItemError
 from catalog.geometry import mend_geometry
+from catalog.pgstac_columns import BOX, read_box
 from catalog.pgstac_items import COLUMNS, Row, Shelf, ewkb
 from catalog.pgstac_schema import Connection
-from catalog.pgstac_search import BOX, read_box
 from catalog.summary import Summary
 
 AT_ONCE = 2000

@@ -20,10 +20,10 @@ from psycopg import errors
 from catalog.document import TREE, CollectionDocument, ItemDocument, compose_collection, etag_of
 from catalog.errors import ExistsError, InvalidItemError
 from catalog.pgstac_base import current_base
+from catalog.pgstac_columns import BOX, read_box
 from catalog.pgstac_items import COLUMNS, Row, Shelf, collection_body, columns_of
 from catalog.pgstac_partitions import lacks_partitions, make_partitions, wait_to_build
 from catalog.pgstac_schema import Connection
-from catalog.pgstac_search import BOX, read_box
 from catalog.pgstac_summary import Kept, bump, keep, lock, renew
 from catalog.search import ALWAYS, Condition
 from catalog.sqlite_write import check, not_found

@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
-from catalog.collection_search import CollectionSearch, find_collections
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -16,6 +15,7 @@ from api.stac.answers import GEOJSON, JSON, ROOT, SCHEMA, link, send, send_docum
 from api.stac.fields import Fields
 from api.stac.requests import DEFAULT_LIMIT, read_query
 from api.stac.search import get
+from catalog.collection_search import CollectionSearch, find_collections
 from catalog.errors import InvalidSearchError
 from catalog.queryables import queryables, sortables
 from catalog.search import Catalog, View
@@ -99,7 +99,7 @@ def _searched(request: Request, view: View) -> Response:
             datetime=wanted.datetime,
             text=wanted.text,
             sortby=wanted.sortby if "sortby" in asked.given else (),
-            limit=wanted.limit if asked.limited else DEFAULT_LIMIT,
+            limit=DEFAULT_LIMIT if asked.most is None else wanted.limit,
             token=wanted.token,
         ),
         view.collections(),

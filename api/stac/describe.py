@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api.stac.answers import GEOJSON, JSON, SCHEMA
 from api.stac.export import ARROW, FORMATS, GEOPARQUET, NDJSON
+from api.stac.requests import MAX_ASKED
 from catalog.search import MAX_LIMIT
 
 Kwargs = dict[str, Any]
@@ -24,7 +25,10 @@ _PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "bbox": (_TEXT, "west,south,east,north; west > east crosses the antimeridian"),
     "intersects": (_TEXT, "a GeoJSON geometry of any type"),
     "datetime": (_TEXT, "RFC 3339 moment or interval: 2026-01-01T00:00:00Z/.."),
-    "limit": ({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, "most items of a page, or of a stream"),
+    "limit": (
+        {"type": "integer", "minimum": 1, "maximum": MAX_ASKED},
+        f"most items of a page, which holds up to {MAX_LIMIT}, or of a stream",
+    ),
     "token": (_TEXT, "where the page starts, from a link of an earlier page"),
     "filter": (_TEXT, "CQL2: eo:cloud_cover < 20 AND platform LIKE 'hr-%'"),
     "filter-lang": ({"type": "string", "enum": ["cql2-text", "cql2-json"]}, "of the filter"),
@@ -44,7 +48,7 @@ _BODY: dict[str, dict[str, Any]] = {
     "bbox": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6},
     "intersects": {"type": "object", "description": _PARAMETERS["intersects"][1]},
     "datetime": _TEXT,
-    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_ASKED},
     "token": _TEXT,
     "filter": {"description": "CQL2 JSON; or text, where filter-lang says so"},
     "filter-lang": {"type": "string", "enum": ["cql2-json", "cql2-text"]},

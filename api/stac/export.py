@@ -93,10 +93,9 @@ async def stream(request: Request, view: View, asked: Asked, media_type: str) ->
 
 def pages(view: View, asked: Asked, address: bytes = BASE.encode()) -> Pages:
     """All items that a search finds, with the address in them."""
-    most = asked.search.limit if asked.limited else None
 
     def read() -> Iterator[Sequence[bytes]]:
-        search, left = asked.search, most
+        search, left = asked.search, asked.most
         while True:
             page = view.search(replace(search, limit=AT_ONCE if left is None else min(AT_ONCE, left), count=False))
             items = page.items if asked.fields is None else tuple(map(asked.fields.of_item, page.items))

@@ -8,11 +8,14 @@ import orjson
 
 from catalog.errors import InvalidSearchError
 
-OF_COLLECTION = ("type", "stac_version", "id", "description", "license", "extent", "links")
-"""The same for a Collection."""
+OF_COLLECTION = ("type", "id", "description", "license", "extent", "links")
+"""What a Collection has beside what was asked for."""
 
-ALWAYS = ("type", "stac_version", "id", "collection", "geometry", "bbox", "links", "properties.datetime")
-"""What an Item has beside what was asked for, unless left out by name: a GeoJSON Feature that says what it is."""
+OF_ITEM = ("type", "stac_version", "id", "collection")
+"""What an Item has beside what was asked for: what it is, and which."""
+
+DEFAULT = ("type", "stac_version", "id", "collection", "geometry", "bbox", "links", "assets", "properties.datetime")
+"""What an Item has where a client says that it includes nothing, and what to leave out."""
 
 MAX_FIELDS = 200
 
@@ -32,25 +35,26 @@ class Fields:
             raise InvalidSearchError(f"fields: more than {MAX_FIELDS} of them")
 
     @classmethod
-    def of(cls, include: Iterable[str], exclude: Iterable[str]) -> "Fields | None":
-        """None where nothing is asked for; a property may be named without its ``properties.``."""
-        wanted, unwanted = tuple(map(_path, include)), tuple(map(_path, exclude))
+    def of(cls, include: Iterable[str] | None, exclude: Iterable[str]) -> "Fields | None":
+        """None where nothing is asked for; a property may be named without its ``properties.``.
+
+        To include nothing, unlike to say nothing of it, leaves what an Item has by `DEFAULT`.
+        """
+        wanted, unwanted = tuple(map(_path, include or ())), tuple(map(_path, exclude))
+        if include is not None and not wanted and unwanted:
+            return cls(DEFAULT, unwanted)
         return cls(wanted, unwanted) if wanted or unwanted else None
 
     @classmethod
     def parse(cls, text: str) -> "Fields | None":
         """Read ``id,properties.gsd,-geometry``."""
         names = [name.strip() for name in text.split(",") if name.strip()]
-        return cls.of(
-            [name.removeprefix("+") for name in names if not name.startswith("-")],
-            [name.removeprefix("-") for name in names if name.startswith("-")],
-        )
+        wanted = [name.removeprefix("+") for name in names if not name.startswith("-")]
+        return cls.of(wanted or None, [name.removeprefix("-") for name in names if name.startswith("-")])
 
     def of_item(self, body: bytes) -> bytes:
         """An Item with these members only."""
-        item = self._of(orjson.loads(body), ALWAYS)
-        item.setdefault("properties", {})
-        return orjson.dumps(item)
+        return orjson.dumps(self._of(orjson.loads(body), OF_ITEM))
 
     def of_collection(self, body: bytes) -> bytes:
         """A Collection with these members only."""
@@ -63,7 +67,8 @@ class Fields:
                 _copy(document, chosen, path.split("."))
             document = chosen
         for path in self.exclude:
-            if path not in self.include:
+            # What is included wins; of what is not, nothing is there.
+            if not any(one == path or one.startswith(f"{path}.") for one in self.include) or self.include == DEFAULT:
                 _remove(document, path.split("."))
         return document
 

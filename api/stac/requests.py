@@ -21,6 +21,9 @@ from catalog.search import MAX_LIMIT, NEWEST_FIRST, Search, SortKey
 
 DEFAULT_LIMIT = 10
 
+MAX_ASKED = 1_000_000
+"""A larger limit is a mistake."""
+
 CRS84 = ("http://www.opengis.net/def/crs/OGC/1.3/CRS84", "http://www.opengis.net/def/crs/OGC/0/CRS84h")
 
 PARAMETERS = (
@@ -39,8 +42,8 @@ class Asked:
     format: str | None
     """``f`` of the query string; None leaves it to the Accept header."""
 
-    limited: bool
-    """Whether the client gave a limit."""
+    most: int | None
+    """The limit as the client gave it: of a page, or of a whole stream."""
 
     given: Mapping[str, Any]
     """The parameters as they came, for the links to other pages."""
@@ -82,12 +85,15 @@ def read_body(body: bytes, extra: Iterable[str] = ()) -> Asked:
     """
     given = read_json(body)
     _refuse_unknown(given, extra)
+    if given.get("fields", {}) is None:
+        raise InvalidSearchError("fields: null; leave it out, or give an object of include and exclude")
     read = {name: value for name, value in given.items() if value is not None and name in PARAMETERS}
+    for name in ("collections", "ids", "q"):  # some clients write a list of one as text
+        if isinstance(read.get(name), str):
+            read[name] = read[name].split(",")
     for name, (kind, wanted) in _IN_BODY.items():
         if name in read and (not isinstance(read[name], kind) or (kind is int and isinstance(read[name], bool))):
             raise InvalidSearchError(f"{name}: {orjson.dumps(read[name])[:60].decode(errors='replace')} is no {wanted}")
-    if "q" in read and isinstance(read["q"], str):
-        read["q"] = read["q"].split(",")
     read = {name: _FROM_JSON[name](value) if name in _FROM_JSON else value for name, value in read.items()}
     return _asked(read, given, text_filter=False)
 
@@ -110,6 +116,7 @@ def read_json(body: bytes) -> dict[str, Any]:
 
 
 def _asked(read: Mapping[str, Any], given: Mapping[str, Any], *, text_filter: bool) -> Asked:
+    limit = read.get("limit", DEFAULT_LIMIT)
     search = Search(
         collections=read.get("collections"),
         ids=read.get("ids"),
@@ -119,11 +126,22 @@ def _asked(read: Mapping[str, Any], given: Mapping[str, Any], *, text_filter: bo
         filter=_filter(read, text_filter=text_filter),
         text=read.get("q"),
         sortby=read.get("sortby") or NEWEST_FIRST,
-        limit=read.get("limit", DEFAULT_LIMIT),
+        limit=_page_limit(limit),
         token=read.get("token"),
         count=read.get("numberMatched", False),
     )
-    return Asked(search=search, fields=read.get("fields"), format=read.get("f"), limited="limit" in read, given=given)
+    return Asked(
+        search=search,
+        fields=read.get("fields"),
+        format=read.get("f"),
+        most=limit if "limit" in read else None,
+        given=given,
+    )
+
+
+def _page_limit(limit: int) -> int:
+    """More than a page holds is no mistake, but is answered by a page (OGC 17-069r4, 7.15.2)."""
+    return MAX_LIMIT if MAX_LIMIT < limit <= MAX_ASKED else limit
 
 
 def _refuse_unknown(given: Iterable[str], extra: Iterable[str]) -> None:
@@ -212,10 +230,10 @@ def _sort_keys(values: list[Any]) -> tuple[SortKey, ...]:
 
 
 def _fields(value: dict[str, Any]) -> Fields | None:
-    parts = [value.get(name) or [] for name in ("include", "exclude")]
-    if not all(isinstance(part, list) for part in parts):
+    include, exclude = value.get("include"), value.get("exclude")
+    if not all(isinstance(part, list | None) for part in (include, exclude)):
         raise InvalidSearchError('fields: write {"include": ["properties.gsd"], "exclude": ["assets"]}')
-    return Fields.of(*parts)
+    return Fields.of([] if include is None and "include" in value else include, exclude or [])
 
 
 _FROM_TEXT: Mapping[str, Callable[[str], Any]] = {
@@ -256,7 +274,7 @@ _IN_BODY: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "bbox-crs": (str, "text"),
     "sortby": (list, "array of fields with their direction"),
     "fields": (dict, "object of include and exclude"),
-    "q": ((list, str), "array of texts"),
+    "q": (list, "array of texts"),
     "query": (dict, "object of properties with their conditions"),
     "numberMatched": (bool, "true or false"),
     "f": (str, "text"),

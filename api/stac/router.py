@@ -12,7 +12,6 @@ from api.shortcut import Shortcuts
 from api.stac import aggregate, describe, transactions
 from api.stac.answers import GEOJSON, OPENAPI, ROOT, SCHEMA, link, send_json, view_of
 from api.stac.collections import add_collections, add_queryables
-from api.stac.export import ARROW, GEOPARQUET, NDJSON
 from api.stac.search import add_search
 from catalog.document import QUERYABLES, SORTABLES
 from catalog.search import BASE, Catalog, View
@@ -101,7 +100,6 @@ def _landing(view: View, conforms: tuple[str, ...]) -> dict[str, Any]:
             link("children", f"{ROOT}/children"),
             link("search", f"{ROOT}/search", GEOJSON, method="GET"),
             link("search", f"{ROOT}/search", GEOJSON, method="POST"),
-            *(link("search", f"{ROOT}/search", form, method="GET") for form in (NDJSON, GEOPARQUET, ARROW)),
             link(QUERYABLES, f"{ROOT}/queryables", SCHEMA, title="What a filter may name"),
             link(SORTABLES, f"{ROOT}/sortables", SCHEMA, title="What an order may name"),
             link("aggregate", f"{ROOT}/aggregate", title="Figures over a search"),

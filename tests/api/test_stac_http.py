@@ -39,12 +39,12 @@ ITEM = "/stac/collections/scenes/items/scene-03"
 
 @pytest.mark.parametrize("address", [ITEM, "/stac/collections/scenes"])
 def test_who_holds_it_is_told_so(client, address):
-    answer = client.get(address)
+    answer = client.get(address, headers={"accept-encoding": "identity"})  # a compressed one's is weak
     tag, changed = answer.headers["etag"], answer.headers["last-modified"]
     assert tag.startswith('"')
     for headers in ({"if-none-match": tag}, {"if-none-match": f'"x", W/{tag}'}, {"if-none-match": "*"},
                     {"if-modified-since": changed}):  # fmt: skip
-        again = client.get(address, headers=headers)
+        again = client.get(address, headers=headers | {"accept-encoding": "identity"})
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == tag
     before = format_datetime(parsedate_to_datetime(changed) - timedelta(seconds=1), usegmt=True)

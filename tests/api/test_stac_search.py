@@ -109,9 +109,8 @@ def test_orders(client):
 
 def test_fields(client):
     (one,) = client.get("/stac/search?ids=scene-07&fields=id,properties.platform").json()["features"]
-    assert one["properties"] == {"platform": "hr-1", "datetime": "2026-01-08T00:00:00Z"}
-    assert "assets" not in one
-    assert one["geometry"]["type"] == "Polygon"
+    known = {"type": "Feature", "stac_version": "1.1.0", "id": "scene-07", "collection": "scenes"}
+    assert one == {**known, "properties": {"platform": "hr-1"}}
     answer = client.post("/stac/search", json={"ids": ["scene-07"], "fields": {"exclude": ["geometry", "links"]}})
     assert answer.headers["content-type"] == "application/geo+json"
     (one,) = answer.json()["features"]

@@ -234,6 +234,16 @@ def test_many_batches_keep_their_order():
     assert pq.ParquetFile(io.BytesIO(data)).num_row_groups == 2
 
 
+def test_large_items_make_small_batches(monkeypatch):
+    monkeypatch.setattr("catalog.arrow.BYTES", 10_000)
+    monkeypatch.setattr("catalog.arrow.FIRST_ROWS", 1)
+    some = [item(f"{place:03}", note="x" * (6_000 if place % 3 else 30)) for place in range(50)]
+    assert_same(back(table(some)), some)
+    sizes = [batch.num_rows for batch in pa.ipc.open_stream(b"".join(arrow_chunks(pages(some))))]
+    assert sum(sizes) == 50
+    assert max(sizes) <= 4
+
+
 def test_pages_may_be_of_any_size_and_are_read_once():
     calls = []
 
