@@ -20,7 +20,10 @@ SEARCH_S = 20.0
 """How long one search may take."""
 
 WAIT_S = 60.0
-"""How long a writer waits for another one, and anybody for a connection."""
+"""How long a writer waits for another one."""
+
+CONNECT_S = 10.0
+"""How long anybody waits for a connection: for a turn, or for a server that starts anew."""
 
 MAX_CONNECTIONS = 16
 """Of one process; more threads take turns."""
@@ -126,7 +129,7 @@ class Postgres:
 
     def _once(self, work: Callable[[Connection], T]) -> T:
         try:
-            with self._connections().connection(WAIT_S) as connection:
+            with self._connections().connection(CONNECT_S) as connection:
                 try:
                     return work(connection)
                 except psycopg.OperationalError:
@@ -134,14 +137,16 @@ class Postgres:
                         raise
             # It was closed while nobody used it, as all are when the server starts anew.
             self._connections().check()
-            with self._connections().connection(WAIT_S) as connection:
+            with self._connections().connection(CONNECT_S) as connection:
                 return work(connection)
         except errors.QueryCanceled:
             raise
         except _DISTURBED:
             raise
         except PoolTimeout:
-            raise CatalogError(f"{address(self.dsn)} cannot be reached: no connection within {WAIT_S:.0f} s") from None
+            raise CatalogError(
+                f"{address(self.dsn)} cannot be reached: no connection within {CONNECT_S:.0f} s"
+            ) from None
         except psycopg.OperationalError as error:
             raise CatalogError(f"{address(self.dsn)}: {_line(error)}") from error
 

@@ -72,7 +72,7 @@ def queryables(address: str, title: str, summaries: Iterable[Summary]) -> dict[s
             merged.setdefault(name, []).append(one)
     properties = {name: _schema(ones) for name, ones in sorted(merged.items()) if name not in CORE}
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": "https://json-schema.org/draft/2019-09/schema",
         "$id": address,
         "type": "object",
         "title": title,

@@ -16,7 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
+from pydantic import ValidationError
 
+from api.installation import Installation
+from api.settings import Settings
 from catalog import pgstac_database, pgstac_schema
 from catalog.errors import (
     CatalogError,
@@ -639,6 +642,19 @@ def test_a_search_that_takes_too_long_is_refused(opened, monkeypatch):
     assert find(catalog) == ["a"]
 
 
+def test_a_database_that_goes_away_is_told(opened, postgres, monkeypatch):
+    monkeypatch.setattr(pgstac_database, "CONNECT_S", 0.5)
+    dsn = postgres()
+    catalog = opened(dsn)
+    execute(dsn.rpartition("/")[0] + "/postgres",
+            sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(dsn.rpartition("/")[2])))  # fmt: skip
+    for _ in range(2):
+        with pytest.raises(CatalogError, match="database 'pgstac_.*' at 127.0.0.1"):
+            find(catalog)
+    with pytest.raises(CatalogError, match="database 'pgstac_.*' at 127.0.0.1"):
+        catalog.put([collection()])
+
+
 def test_a_process_that_was_forked_has_connections_of_its_own(catalog):
     catalog.put([item("a")])
     child = os.fork()
@@ -800,6 +816,43 @@ def test_a_role_that_may_not_make_our_schema_is_told_what_it_needs(postgres):
     execute(dsn, sql.SQL("CREATE ROLE {} LOGIN IN ROLE pgstac_read").format(sql.Identifier(role)))
     with pytest.raises(CatalogError, match="needs CREATE on the database, and pgstac_admin"):
         PgstacCatalog(dsn.replace("postgres@", f"{role}@"))
+
+
+def test_the_roles_that_pgstac_knows_are_enough(opened, postgres):
+    dsn = postgres()
+    number = dsn.rpartition("_")[2]
+    for role, member, more in (
+        (f"keeper_{number}", "pgstac_admin", True),
+        (f"feeder_{number}", "pgstac_ingest", False),
+    ):
+        execute(dsn, f"CREATE ROLE {role} LOGIN IN ROLE {member}")
+        if more:
+            execute(dsn, f"GRANT CREATE ON DATABASE {dsn.rpartition('/')[2]} TO {role}")
+    catalog = opened(dsn.replace("postgres@", f"keeper_{number}@"))
+    catalog.put([collection(), item("a"), item("b")])
+    catalog.delete("scenes", "b")
+    span = {"start_datetime": "2000-01-01T00:00:00Z", "end_datetime": "2030-01-01T00:00:00Z"}
+    feeder = dsn.replace("postgres@", f"feeder_{number}@")
+    execute(feeder, "SELECT pgstac.create_item(%s::jsonb)", json.dumps(item("theirs", **span)))
+    execute(feeder, "SELECT pgstac.upsert_item(%s::jsonb)", json.dumps(item("a", gsd=1)))
+    assert find(catalog, datetime=TimeWindow.parse("2020-01-01T00:00:00Z")) == ["theirs"]
+    assert catalog.view().get("scenes", "a").modified is None
+    catalog.delete("scenes")
+
+
+def test_an_installation_keeps_its_catalog_there(postgres, tmp_path):
+    given = Settings(data=tmp_path, catalog=postgres(), embedded_worker=False)
+    with Installation.open(given) as installation:
+        installation.catalog.put([collection()])
+    with Installation.open(given) as installation:
+        assert installation.catalog.view().get("scenes")
+    assert not (tmp_path / "catalog.db").exists()
+
+
+@pytest.mark.parametrize("wrong", ["catalog.db", "mysql://host/name", "postgresql://host", "postgresql:///"])
+def test_a_setting_that_names_no_database_is_refused(wrong):
+    with pytest.raises(ValidationError, match="give a database of PostgreSQL, as postgresql://"):
+        Settings(catalog=wrong)
 
 
 def test_our_schema_is_kept_up_to_date(opened, postgres):
