@@ -39,7 +39,7 @@ demo: install
 serve: install
 	$(BIN)/overflight serve --data $(DATA) --port $(PORT)
 
-test: install
+test: install .venv-validator/installed
 	$(BIN)/pytest
 
 check: install
@@ -55,6 +55,12 @@ check: install
 	$(UV) pip sync --quiet --python .venv-bench/bin/python --require-hashes infra/bench.lock
 	@touch $@
 
+# So has the validator of the STAC API.
+.venv-validator/installed: $(UV) infra/validator.lock
+	$(UV) venv --quiet --clear --python $(BIN)/python .venv-validator
+	$(UV) pip sync --quiet --python .venv-validator/bin/python --require-hashes infra/validator.lock
+	@touch $@
+
 bench: install .venv-bench/installed
 	$(BIN)/python -m tests.bench
 
@@ -67,8 +73,10 @@ lock: $(UV)
 	    --group node -o infra/node.lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	    --group bench -o infra/bench.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	    --group validator -o infra/validator.lock
 	echo uv | $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url - -o infra/bootstrap.lock
 
 clean:
-	rm -rf .venv .venv-bench api/console/vendor build
+	rm -rf .venv .venv-bench .venv-validator api/console/vendor build

@@ -18,6 +18,7 @@ from catalog.errors import (
     InvalidSearchError,
     NotFoundError,
     PreconditionError,
+    UnavailableError,
 )
 from processing.errors import DeliveryError, HeightsError, OutputError, ProcessingError, SensorModelError
 from tasking.errors import (
@@ -46,6 +47,7 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     NotFoundError: (404, "not-found", "Not in the catalog"),
     ExistsError: (409, "exists", "It is there already"),
     PreconditionError: (412, "precondition", "It is not what you took it for"),
+    UnavailableError: (503, "unavailable", "The catalog does not answer"),
     CatalogError: (500, "catalog", "The catalog failed"),
     InvalidOrderError: (422, "invalid-order", "An order that cannot be fulfilled as written"),
     UnknownProductError: (404, "unknown-product", "No such product"),

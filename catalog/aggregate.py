@@ -232,11 +232,17 @@ def _key(wanted: Aggregation, place: int, places: Mapping[str, int]) -> Callable
         return lambda row: moment_of(row[place]).isoformat()[:length]
     if wanted.figure == "histogram":
         width = float(step or 1)
-        return lambda row: math.floor(row[place] / width) if isinstance(row[place], int | float) else None
+        return lambda row: _step_of(row[place], width) if isinstance(row[place], int | float) else None
     lat = places["lat"]
     cell = geohash if wanted.figure == "geohash" else geotile
     precision = int(step or 0)
     return lambda row: None if row[place] is None else cell(row[place], row[lat], precision)
+
+
+def _step_of(value: float, width: float) -> int | None:
+    """Which bucket; none where there are more of them than a double counts."""
+    steps = value / width
+    return math.floor(steps) if math.isfinite(steps) else None
 
 
 def _term(value: Value) -> str:

@@ -216,6 +216,7 @@ def _read_collection(document: Mapping[str, Any]) -> CollectionDocument:
         *_other_links(document),
     ]
     body = orjson.dumps({**document, "links": links})
+    _refuse_nul(document, body)
     return CollectionDocument(id=identity, body=body, etag=etag_of(body))
 
 
@@ -239,6 +240,7 @@ def _read_item(document: Mapping[str, Any]) -> ItemDocument:
     }
     links = b"".join(orjson.dumps(link) + b"," for link in _other_links(document))
     tail = b"," + orjson.dumps(others)[1:-1] + b',"links":[' + links
+    _refuse_nul(document, head, properties_json, tail)
     return ItemDocument(
         id=identity,
         collection=collection,
@@ -254,6 +256,20 @@ def _read_item(document: Mapping[str, Any]) -> ItemDocument:
         tail=tail,
         etag=etag_of(head, properties_json, tail),
     )
+
+
+def _refuse_nul(document: Mapping[str, Any], *pieces: bytes) -> None:
+    """U+0000 is text in JSON, but in no database."""
+    if any(b"\\u0000" in piece for piece in pieces) and _holds_nul(document):
+        raise InvalidItemError("U+0000 in a text: no database can hold it")
+
+
+def _holds_nul(value: Any) -> bool:  # noqa: ANN401 - any JSON
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, Mapping):
+        return any(_holds_nul(name) or _holds_nul(one) for name, one in value.items())
+    return isinstance(value, list) and any(map(_holds_nul, value))
 
 
 def etag_of(*pieces: bytes) -> str:

@@ -30,3 +30,7 @@ class PreconditionError(CatalogError):
 
 class ExistsError(PreconditionError):
     """It is there already."""
+
+
+class UnavailableError(CatalogError):
+    """The database does not answer; later it may."""

@@ -14,6 +14,7 @@ from psycopg import errors
 
 from catalog import pgstac_summary, pgstac_write
 from catalog.aggregate import Aggregate, Aggregation, columns, fold
+from catalog.condition import not_found
 from catalog.document import compose_collection, etag_of, read_document
 from catalog.extent import moment_of
 from catalog.filter import CORE, GEOMETRY, properties_of
@@ -27,7 +28,6 @@ from catalog.pgstac_search import Query, Scope, is_scattered, narrowed, read_sco
 from catalog.pgstac_summary import read_summary
 from catalog.queryables import check_properties
 from catalog.search import ALWAYS, Condition, Document, Page, Search
-from catalog.sqlite_write import not_found
 from catalog.summary import Summary
 from catalog.token import Position, read_token, write_token
 

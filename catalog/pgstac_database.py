@@ -13,7 +13,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from catalog.errors import CatalogError, InvalidSearchError
+from catalog.errors import CatalogError, InvalidSearchError, UnavailableError
 from catalog.pgstac_schema import Connection, address
 
 SEARCH_S = 20.0
@@ -123,7 +123,7 @@ class Postgres:
                 return self._once(work)
             except disturbances as error:
                 if attempt == ATTEMPTS - 1:
-                    raise CatalogError(f"{address(self.dsn)}: {_line(error)}; try again") from error
+                    raise UnavailableError(f"{address(self.dsn)}: {_line(error)}; try again") from error
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - no secret
         raise AssertionError
 
@@ -139,16 +139,12 @@ class Postgres:
             self._connections().check()
             with self._connections().connection(CONNECT_S) as connection:
                 return work(connection)
-        except errors.QueryCanceled:
-            raise
-        except _DISTURBED:
-            raise
+        except (errors.QueryCanceled, *_DISTURBED):
+            raise  # the server is there
         except PoolTimeout:
-            raise CatalogError(
-                f"{address(self.dsn)} cannot be reached: no connection within {CONNECT_S:.0f} s"
-            ) from None
+            raise UnavailableError(f"{address(self.dsn)}: it gave no connection for {CONNECT_S:.0f} s") from None
         except psycopg.OperationalError as error:
-            raise CatalogError(f"{address(self.dsn)}: {_line(error)}") from error
+            raise UnavailableError(f"{address(self.dsn)}: {_line(error)}") from error
 
     def _connections(self) -> "ConnectionPool[Connection]":
         """The pool of this process: connections do not survive a fork."""

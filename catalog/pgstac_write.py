@@ -17,6 +17,7 @@ import psycopg
 import shapely
 from psycopg import errors
 
+from catalog.condition import check, not_found
 from catalog.document import TREE, CollectionDocument, ItemDocument, compose_collection, etag_of
 from catalog.errors import ExistsError, InvalidItemError
 from catalog.pgstac_base import current_base
@@ -26,7 +27,6 @@ from catalog.pgstac_partitions import lacks_partitions, make_partitions, wait_to
 from catalog.pgstac_schema import Connection
 from catalog.pgstac_summary import Kept, bump, keep, lock, renew
 from catalog.search import ALWAYS, Condition
-from catalog.sqlite_write import check, not_found
 from catalog.summary import Summary
 
 SMALLEST = 1e-4

@@ -12,6 +12,7 @@ import orjson
 
 from catalog import sqlite_write
 from catalog.aggregate import Aggregate, Aggregation, columns, fold
+from catalog.condition import not_found
 from catalog.database import Database
 from catalog.document import ReadDocument, compose_collection, etag_of, item_body, read_document
 from catalog.extent import moment_of
@@ -23,7 +24,6 @@ from catalog.sqlite_query import Query, aggregated, prepare
 from catalog.sqlite_schema import columns as property_columns
 from catalog.sqlite_schema import make
 from catalog.sqlite_search import Row, find, matching
-from catalog.sqlite_write import not_found
 from catalog.summary import Summary
 from catalog.token import Position, read_token, write_token
 
@@ -77,15 +77,13 @@ class SqliteCatalog:
         with self.database.writing() as connection:
             sqlite_write.remove(connection, collection, item, condition=condition)
 
-    def known(self, connection: sqlite3.Connection) -> "tuple[Known, int]":
-        """What holds at the revision that the connection sees, and about how many items there are."""
-        revision, total = connection.execute(
-            "SELECT revision, (SELECT coalesce(max(seq), 0) FROM items) FROM state"
-        ).fetchone()
+    def known(self, connection: sqlite3.Connection) -> "Known":
+        """What holds at the revision that the connection sees."""
+        (revision,) = connection.execute("SELECT revision FROM state").fetchone()
         known = self._known
         if known.revision != revision:
             known = self._known = Known(revision, property_columns(connection), {}, set())
-        return known, total
+        return known
 
     @contextmanager
     def bulk(self) -> Iterator[None]:
@@ -145,11 +143,18 @@ class SqliteView:
             return self._page(connection, search, position)
 
     def search_quickly(self, search: Search) -> Page | None:
-        """The same, or None where it takes more than `QUICK_STEPS`: for who must not wait."""
+        """The same, or None where it takes more than `QUICK_STEPS`: for who must not wait.
+
+        It takes no snapshot: what is written stays under its number as it is, and what went away in between is missed,
+        so that the search is left to who has the patience for one.
+        """
         position = self._position(search)
-        with self._database.reading() as connection, _limited(connection, QUICK_STEPS) as spent:
+        connection = self._database.connection()
+        with _limited(connection, QUICK_STEPS) as spent:
             try:
                 return self._page(connection, search, position)
+            except KeyError:
+                return None
             except sqlite3.OperationalError:
                 if not spent():
                     raise
@@ -170,24 +175,26 @@ class SqliteView:
         rows = rows[: search.limit]
         if backwards:
             rows.reverse()
-        onwards, back = _ends(rows, position)
+        onwards, back = more or backwards, more if backwards else position is not None
         return Page(
             items=_bodies(connection, rows),
-            next_token=self._token(onwards, search) if more or backwards else None,
-            previous_token=self._token(back, search) if (more if backwards else position is not None) else None,
+            next_token=self._token(_end(rows, position, backwards=False), search) if onwards else None,
+            previous_token=self._token(_end(rows, position, backwards=True), search) if back else None,
             matched=_count(connection, query) if search.count else None,
         )
 
     def _query(self, connection: sqlite3.Connection, search: Search) -> Query:
-        known, total = self._catalog.known(connection)
         asked = frozenset((*(key.property for key in search.sortby), *properties_of(search.filter)))
+        if asked <= _ALWAYS_THERE:
+            return prepare(connection, search, self._tenants, {})
+        known = self._catalog.known(connection)
         question = (self._tenants, search.collections, asked)
-        if not asked <= _ALWAYS_THERE and question not in known.checked:
+        if question not in known.checked:
             if self._tenants not in known.names:
                 known.names[self._tenants] = {name: summary for name, summary, _, _ in self._held(fresh=False)}
             check_properties(search, known.names[self._tenants])
             known.checked.add(question)
-        return prepare(connection, search, self._tenants, known.columns, total)
+        return prepare(connection, search, self._tenants, known.columns)
 
     def _position(self, search: Search) -> Position | None:
         if search.token is None:
@@ -254,19 +261,13 @@ def _missing(collection: str) -> Document:
     raise not_found(collection, None)
 
 
-def _ends(rows: Sequence[Row], position: Position | None) -> tuple[Position | None, Position | None]:
-    """Where to go on, and where to go back from."""
-    if not rows:  # the items went away while somebody paged here; the way back is still there
-        if position is None:
-            return None, None
-        turned = position.turned()
-        return (turned, None) if position.backwards else (None, turned)
-    return _position_at(rows[-1], backwards=False), _position_at(rows[0], backwards=True)
-
-
-def _position_at(row: Row, *, backwards: bool) -> Position:
-    _, _, item, collection, *keys = row
-    return Position(backwards=backwards, keys=tuple(keys), id=item, collection=collection)
+def _end(rows: Sequence[Row], position: Position | None, *, backwards: bool) -> Position | None:
+    """Where the page before these rows ends, or the one after them begins."""
+    if rows:
+        _, _, item, collection, *keys = rows[0 if backwards else -1]
+        return Position(backwards=backwards, keys=tuple(keys), id=item, collection=collection)
+    # The items went away while somebody paged here; the way back is still there.
+    return position.turned() if position is not None and position.backwards != backwards else None
 
 
 def _count(connection: sqlite3.Connection, query: Query) -> int | None:

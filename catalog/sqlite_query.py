@@ -28,9 +28,6 @@ class Query:
     place: Place | None
     """Where to look."""
 
-    total: int
-    """Items of the catalog, about."""
-
     collections: tuple[str, ...] | None
     """Those of the search that may be seen; None is every one of the catalog."""
 
@@ -48,7 +45,7 @@ class Query:
 
 
 def prepare(
-    connection: sqlite3.Connection, search: Search, scope: frozenset[str] | None, columns: Mapping[str, str], total: int
+    connection: sqlite3.Connection, search: Search, scope: frozenset[str] | None, columns: Mapping[str, str]
 ) -> Query:
     """Turn a search into conditions; every value in them is bound."""
     search, place = _narrowed(search)
@@ -66,7 +63,6 @@ def prepare(
     return Query(
         search=search,
         place=place,
-        total=total,
         collections=search.collections if scope is None else _seen(connection, search.collections, scope),
         conditions=tuple(conditions),
         keys=tuple(dialect.sort_value(key.property) for key in search.sortby),

@@ -70,7 +70,7 @@ def _few(connection: sqlite3.Connection, query: Query) -> list[int] | None:
     wanted = query.search.limit + 1
     enough = FEW + 2 * wanted
     if query.place is None or not in_time:
-        enough = max(enough, int(math.sqrt(wanted * query.total / WALK_SPEED)))
+        enough = max(enough, int(math.sqrt(wanted * _total(connection) / WALK_SPEED)))
     if query.search.ids is not None:
         names = Sql("SELECT seq FROM items WHERE id IN (SELECT value FROM json_each(?))", (array(query.search.ids),))
         return _listed(connection, names, MAX_ITEMS_BY_ID)
@@ -84,6 +84,12 @@ def _few(connection: sqlite3.Connection, query: Query) -> list[int] | None:
                 return found
             _remember_crowd(selective, enough)
     return None
+
+
+def _total(connection: sqlite3.Connection) -> int:
+    """About how many items there are."""
+    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM items").fetchone()
+    return int(last)
 
 
 def _listed(connection: sqlite3.Connection, keys: Sql, enough: int) -> list[int] | None:
@@ -141,7 +147,7 @@ def _slices(connection: sqlite3.Connection, query: Query, position: Position | N
     wanted = query.search.limit + 1
     assert query.place is not None
     area = sum((east - west) * (north - south) for west, south, east, north in query.place.boxes) / (360 * 180)
-    length = max(1, int((high - low) * min(1.0, 2 * wanted / max(FEW, 1, query.total * area))))
+    length = max(1, int((high - low) * min(1.0, 2 * wanted / max(FEW, 1, _total(connection) * area))))
     while low <= high:
         start, end = (max(low, high - length), high) if downwards else (low, min(high, low + length))
         conditions = [

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from catalog.antimeridian import Box
+from catalog.condition import check, not_found
 from catalog.document import CollectionDocument, ItemDocument, compose_collection, etag_of
-from catalog.errors import ExistsError, InvalidItemError, NotFoundError, PreconditionError
+from catalog.errors import ExistsError, InvalidItemError
 from catalog.search import ALWAYS, Condition
 from catalog.sqlite_schema import DAY_US, INDEXED, add_column, columns
 from catalog.summary import Summary
@@ -74,35 +75,6 @@ def remove(connection: sqlite3.Connection, collection: str, item: str | None, *,
     keep_summary(connection, collection, summary, now=time.time_ns() // 1000)
     if len(summary.properties) != before:
         _bump(connection)
-
-
-def not_found(collection: str, item: str | None) -> NotFoundError:
-    """Say that a document is not there."""
-    if item is None:
-        return NotFoundError(f"collection: there is no {collection!r:.200}; GET /stac/collections lists them")
-    return NotFoundError(f"item: there is no {item!r:.200} in collection {collection!r:.200}")
-
-
-def check(condition: Condition, name: str, etag: str | None, *, missing: NotFoundError | None = None) -> None:
-    """Hold a condition against the state of a document; None is a document that is not there.
-
-    Raises
-    ------
-    NotFoundError
-        It has to be there, and is not.
-    PreconditionError
-        It is not there yet, or in another state.
-    """
-    if etag is None:
-        if condition.etags is not None:
-            raise PreconditionError(f"{name!r:.100}: it is not there any more; read again before you write")
-        if condition.present or missing is not None:
-            raise missing or NotFoundError(f"{name!r:.100}: there is none to replace; insert it")
-        return
-    if condition.absent:
-        raise ExistsError(f"{name!r:.100}: it is there already; replace it, or choose another id")
-    if condition.etags is not None and etag not in condition.etags:
-        raise PreconditionError(f"{name!r:.100}: it has changed since you read it; read again before you write")
 
 
 def read_summary(connection: sqlite3.Connection, collection: str) -> Summary:

@@ -146,3 +146,26 @@ def _search(
         datetime=None if datetime is None else TimeWindow.parse(datetime),
         filter=None if filter_ is None else read_filter(filter_),
     )
+
+
+@catalog.command()
+@click.option("--collection", metavar="ID", help="Only this collection.")
+@data_option
+def refresh(*, collection: str | None, data: Path | None) -> None:
+    """Take in what other programs have written to the catalog's database.
+
+    Extents, summaries and queryables are made anew, and outlines that run over the antimeridian are cut there.
+
+    \b
+    Example:
+      OVERFLIGHT_CATALOG=postgresql://localhost/catalog overflight catalog refresh
+    """
+    settings = settings_of(data=data)
+    from api.installation import Installation
+    from catalog.pgstac import PgstacCatalog
+
+    with Installation.open(settings) as installation:
+        if not isinstance(installation.catalog, PgstacCatalog):
+            raise click.ClickException("only a catalog in PostgreSQL has other writers; set OVERFLIGHT_CATALOG")
+        mended = installation.catalog.refresh(collection)
+    click.echo(f"refreshed; {mended} outlines mended")

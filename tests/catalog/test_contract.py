@@ -1,6 +1,7 @@
 """What every catalog has to do, whatever it keeps its items in: one suite over all stores, against brute force."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from catalog.aggregate import aggregation
 from catalog.errors import (
     ExistsError,
     InvalidExtentError,
@@ -179,6 +181,40 @@ def test_pages_stay_whole_while_items_come_and_go(kept, oracle, search, changes)
             kept.delete(*gone)
             touched.add(gone)
     assert [name for name in seen if name not in touched] == [name for name in found if name not in touched]
+
+
+FIGURES = ["total_count", "datetime_min", "datetime_max", "collection_frequency", "terms:platform", "histogram:gsd"]
+
+
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@given(oracle=worlds, searches=some_searches, scope=st.sampled_from(SCOPES))
+def test_figures_are_those_of_what_brute_force_finds(kept, oracle, searches, scope):
+    fill(kept, oracle)
+    wanted = [aggregation(name) for name in FIGURES]
+    for search in searches:
+        if unknown(search, oracle, scope):
+            with pytest.raises(InvalidSearchError, match="no item here has a property"):
+                kept.view(scope).aggregate(search, wanted)
+            continue
+        found = [oracle.items[name] for name in oracle.find(search, scope)]
+        count, first, last, where, platforms, histogram = kept.view(scope).aggregate(search, wanted)
+        moments = [known.times[0] for known in found]
+        assert count.value == len(found)
+        assert (microseconds(first.value), microseconds(last.value)) == (
+            min(moments, default=None),
+            max(moments, default=None),
+        )
+        assert frequencies(where) == Counter(known.name[0] for known in found)
+        held = [known.properties["platform"] for known in found if "platform" in known.properties]
+        assert frequencies(platforms) == Counter(held)
+        steps = [float(known.properties["gsd"]) // 10 for known in found if "gsd" in known.properties]
+        assert {bucket.start: bucket.frequency for bucket in histogram.buckets} == {
+            10 * step: often for step, often in Counter(steps).items()
+        }
+
+
+def frequencies(aggregate):
+    return {bucket.key: bucket.frequency for bucket in aggregate.buckets}
 
 
 # --- tokens ---
@@ -753,7 +789,7 @@ def test_words(catalog, terms, found):
     assert sorted(ids(catalog.view().search(Search(text=tuple(terms))))) == found
 
 
-def test_counts_are_bounded(catalog, monkeypatch):
+def test_items_are_counted_where_that_is_asked(catalog):
     catalog.put([item(str(number)) for number in range(12)])
     assert catalog.view().search(Search(count=True, limit=5)).matched == 12
     assert catalog.view().search(Search(limit=5)).matched is None

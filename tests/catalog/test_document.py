@@ -30,6 +30,7 @@ BAD = {
     "an id that climbs": (changed(item(), id=".."), "cannot"),
     "an id that cannot be printed": (changed(item(), id="a\nb"), "cannot"),
     "an id that is half a character": (changed(item(), id="a\ud800"), "surrogates"),
+    "a character that ends texts": (item(note="a\0b"), "U+0000"),
     "an id without end": (changed(item(), id="a" * 513), "cannot"),
     "no collection": (without(item(), "collection"), "collection: None"),
     "STAC 0.9": (changed(item(), stac_version="0.9.0"), "stac_version: '0.9.0'"),
