@@ -336,8 +336,8 @@ def test_words(text, found):
 
 # --- another program: cql2's own evaluation, which the oracle of all stores is held against ---
 # Left out is where cql2 0.6 differs: it raises where something is missing, of another type, not finite, or of the first
-# and last years; it knows no leap second, and takes a moment's day where it was written, not in UTC; `in` takes 0 and -0
-# for two numbers; casei is lower case; places end at ±180° and at the poles.
+# and last years; it knows no leap second, and takes the day of a moment with an offset as it was written; `in` takes 0
+# and -0 for two numbers; casei is lower case; places end at ±180° and at the poles.
 
 n, t, m, flag, tags = ({"property": name} for name in ("n", "t", "m", "flag", "tags"))
 lower = strategies.words.filter(lambda word: word.lower() == word.casefold())
