@@ -240,9 +240,12 @@ def _key(wanted: Aggregation, place: int, places: Mapping[str, int]) -> Callable
 
 
 def _step_of(value: float, width: float) -> int | None:
-    """Which bucket; none where there are more of them than a double counts."""
-    steps = value / width
-    return math.floor(steps) if math.isfinite(steps) else None
+    """The number of the bucket that holds a value; None where doubles cannot tell its ends apart."""
+    number = math.floor(value / width) if math.isfinite(value / width) else 0
+    for step in (number - 1, number, number + 1):  # a quotient is rounded
+        if step * width <= value < (step + 1) * width < math.inf:
+            return step
+    return None
 
 
 def _term(value: Value) -> str:
@@ -259,7 +262,7 @@ def _bucket(wanted: Aggregation, key: Key, frequency: int) -> Bucket:
         assert isinstance(key, int)
         width = float(wanted.step or 1)
         start, end = key * width, (key + 1) * width
-        return Bucket(key=f"{start:g}", frequency=frequency, start=start, end=end)
+        return Bucket(key=repr(start).removesuffix(".0"), frequency=frequency, start=start, end=end)
     text = str(key)
     return Bucket(key=text + _BEGINS[len(text)] if wanted.figure == "datetime" else text, frequency=frequency)
 

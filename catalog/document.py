@@ -34,7 +34,21 @@ QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 SORTABLES = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
 
 TREE = frozenset(
-    {"self", "root", "parent", "collection", "items", "item", "child", "next", "prev", QUERYABLES, SORTABLES}
+    (
+        "self",
+        "root",
+        "parent",
+        "collection",
+        "items",
+        "item",
+        "child",
+        "next",
+        "prev",
+        "aggregate",
+        "aggregations",
+        QUERYABLES,
+        SORTABLES,
+    )
 )
 """Links that the catalog sets itself."""
 
@@ -154,6 +168,23 @@ def compose_collection(body: bytes, summary: Summary) -> bytes:
     return orjson.dumps({**document, "extent": extent, "summaries": {**(own if isinstance(own, dict) else {}), **held}})
 
 
+def own_collection(document: CollectionDocument, stored: bytes, summary: Summary) -> CollectionDocument:
+    """What of a Collection is its own, where one comes back that was shown: not what its items say of it."""
+    new, kept, shown = (orjson.loads(body) for body in (document.body, stored, compose_collection(stored, summary)))
+    if new["extent"] == shown["extent"]:
+        new["extent"] = kept["extent"]
+    own, held, given = kept.get("summaries") or {}, shown.get("summaries") or {}, new.get("summaries")
+    if isinstance(given, dict) and isinstance(own, dict):
+        same = {name for name, value in given.items() if held.get(name) == value}
+        rest = {
+            name: own[name] if name in same else value for name, value in given.items() if name not in same - own.keys()
+        }
+        new.pop("summaries")
+        new |= {"summaries": rest} if rest or "summaries" in kept else {}
+    body = orjson.dumps(new)
+    return CollectionDocument(id=document.id, body=body, etag=etag_of(body))
+
+
 _UNSUMMARISED = re.compile(r"datetime|start_datetime|end_datetime|title|description|keywords|proj:(?!code\Z|epsg\Z).*")
 """Properties whose range says nothing of a collection that its extent does not."""
 
@@ -213,6 +244,8 @@ def _read_collection(document: Mapping[str, Any]) -> CollectionDocument:
         _link("items", f"{self_}/items", "application/geo+json"),
         _link(QUERYABLES, f"{self_}/queryables", "application/schema+json"),
         _link(SORTABLES, f"{self_}/sortables", "application/schema+json"),
+        _link("aggregate", f"{self_}/aggregate", "application/json"),
+        _link("aggregations", f"{self_}/aggregations", "application/json"),
         *_other_links(document),
     ]
     body = orjson.dumps({**document, "links": links})

@@ -18,7 +18,7 @@ import shapely
 from psycopg import errors
 
 from catalog.condition import check, not_found
-from catalog.document import TREE, CollectionDocument, ItemDocument, compose_collection, etag_of
+from catalog.document import TREE, CollectionDocument, ItemDocument, compose_collection, etag_of, own_collection
 from catalog.errors import ExistsError, InvalidItemError
 from catalog.pgstac_base import current_base
 from catalog.pgstac_columns import BOX, read_box
@@ -119,6 +119,8 @@ def _put_collection(
     now: int,
 ) -> Kept:
     check(condition, document.id, None if kept is None else _etag(connection, kept, condition))
+    if kept is not None:
+        document = own_collection(document, collection_body(kept.content), kept.summary or Summary())
     plain = orjson.loads(document.body)
     plain["links"] = [link for link in plain["links"] if link["rel"] not in TREE]
     content = orjson.dumps(plain)

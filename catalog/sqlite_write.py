@@ -8,7 +8,7 @@ import orjson
 
 from catalog.antimeridian import Box
 from catalog.condition import check, not_found
-from catalog.document import CollectionDocument, ItemDocument, compose_collection, etag_of
+from catalog.document import CollectionDocument, ItemDocument, compose_collection, etag_of, own_collection
 from catalog.errors import ExistsError, InvalidItemError
 from catalog.search import ALWAYS, Condition
 from catalog.sqlite_schema import DAY_US, INDEXED, add_column, columns
@@ -112,8 +112,10 @@ def renew(connection: sqlite3.Connection, collection: str) -> Summary:
 def _put_collection(
     connection: sqlite3.Connection, document: CollectionDocument, *, tenant: str | None, condition: Condition, now: int
 ) -> None:
-    row = connection.execute("SELECT etag, tenant FROM collections WHERE id = ?", (document.id,)).fetchone()
+    row = connection.execute("SELECT etag, tenant, body FROM collections WHERE id = ?", (document.id,)).fetchone()
     check(condition, document.id, None if row is None else _shown_etag(connection, document.id))
+    if row is not None:
+        document = own_collection(document, row[2], read_summary(connection, document.id))
     if row is None:
         values = (document.id, tenant, now, document.etag, document.body, orjson.dumps(Summary().to_json()))
         connection.execute("INSERT INTO collections VALUES (?, ?, 0, ?, ?, ?, ?)", values)

@@ -140,7 +140,9 @@ def _answer(request: Request, view: View, asked: Asked, wanted: list[Aggregation
     search = asked.search
     if collection is not None:
         view.get(collection)
-        search = replace(search, collections=(collection,))
+        repeated = search.collections
+        within = (collection,) if repeated is None or collection in repeated else ()
+        search = replace(search, collections=within)
     named = properties_of_aggregations(wanted)
     known = known_properties(view.summaries(), search.collections) if named else frozenset()
     for name in named:

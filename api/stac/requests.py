@@ -24,6 +24,9 @@ DEFAULT_LIMIT = 10
 MAX_ASKED = 1_000_000
 """A larger limit is a mistake."""
 
+MAX_TERMS = 100
+"""Of a search for words: a store looks for each of them, and a database takes some hundreds."""
+
 CRS84 = ("http://www.opengis.net/def/crs/OGC/1.3/CRS84", "http://www.opengis.net/def/crs/OGC/0/CRS84h")
 
 PARAMETERS = (
@@ -124,7 +127,7 @@ def _asked(read: Mapping[str, Any], given: Mapping[str, Any], *, text_filter: bo
         intersects=read.get("intersects"),
         datetime=read.get("datetime"),
         filter=_filter(read, text_filter=text_filter),
-        text=read.get("q"),
+        text=_terms(read.get("q")),
         sortby=read.get("sortby") or NEWEST_FIRST,
         limit=_page_limit(limit),
         token=read.get("token"),
@@ -137,6 +140,12 @@ def _asked(read: Mapping[str, Any], given: Mapping[str, Any], *, text_filter: bo
         most=limit if "limit" in read else None,
         given=given,
     )
+
+
+def _terms(terms: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if terms is not None and len(terms) > MAX_TERMS:
+        raise InvalidSearchError(f"q: {len(terms)} terms; give up to {MAX_TERMS}")
+    return terms
 
 
 def _page_limit(limit: int) -> int:

@@ -14,7 +14,7 @@ from api.stac.answers import GEOJSON, JSON, etags, send, send_json, validators, 
 from api.stac.describe import Kwargs, route
 from api.stac.requests import read_json
 from catalog.document import collection_address, item_address
-from catalog.errors import InvalidItemError, PreconditionError
+from catalog.errors import ExistsError, InvalidItemError, PreconditionError
 from catalog.search import BASE, Catalog, Condition, Document
 
 CONFORMANCE = (
@@ -65,7 +65,10 @@ def _post_items(request: Request, catalog: Catalog, body: bytes) -> Response:
     features = given.get("features")
     if not isinstance(features, list) or not features:
         raise InvalidItemError("features: an array of Items is due")
-    count = catalog.put([_within(item, collection) for item in features], condition=Condition(absent=True))
+    items = [_within(item, collection) for item in features]
+    if len({repr(item.get("id")) for item in items}) < len(items):
+        raise InvalidItemError("features: two Items have the same id")
+    count = catalog.put(items, condition=Condition(absent=True))
     return _counted(request, collection, count, status=201)
 
 
@@ -90,8 +93,8 @@ def _put_item(request: Request, catalog: Catalog, body: bytes) -> Response:
     collection, name = request.path_params["collection"], request.path_params["item"]
     view_of(request, catalog).get(collection)
     item = _named(_within(read_json(body), collection), name)
-    catalog.put([item], condition=_condition(request))
-    return _written(request, catalog, collection, name)
+    created = _put(request, catalog, item)
+    return _written(request, catalog, collection, name, status=201 if created else 200)
 
 
 def _patch_item(request: Request, catalog: Catalog, body: bytes) -> Response:
@@ -119,9 +122,8 @@ def _post_collection(request: Request, catalog: Catalog, body: bytes) -> Respons
 
 def _put_collection(request: Request, catalog: Catalog, body: bytes) -> Response:
     name = request.path_params["collection"]
-    view_of(request, catalog).get(name)
-    catalog.put([_named(_a_collection(read_json(body)), name)], condition=_condition(request))
-    return _written(request, catalog, name)
+    created = _put(request, catalog, _named(_a_collection(read_json(body)), name))
+    return _written(request, catalog, name, status=201 if created else 200)
 
 
 def _patch_collection(request: Request, catalog: Catalog, body: bytes) -> Response:
@@ -135,6 +137,16 @@ def _delete_collection(request: Request, catalog: Catalog, _body: bytes) -> Resp
     view_of(request, catalog).get(name)
     catalog.delete(name, condition=_condition(request))
     return Response(status_code=204)
+
+
+def _put(request: Request, catalog: Catalog, document: dict[str, Any]) -> bool:
+    """Write one document under the condition of the request; whether it is new. Without one, it has to be there."""
+    condition = _condition(request)
+    try:
+        catalog.put([document], condition=condition)
+    except ExistsError as error:
+        raise PreconditionError(f"If-None-Match: {error}") from None
+    return condition.absent
 
 
 def _condition(request: Request) -> Condition:
@@ -152,6 +164,8 @@ def _patch(
 ) -> None:
     """Change what was read only if it is still the same; without `If-Match`, read again when it is not."""
     asked = _condition(request)
+    if asked.absent:
+        raise PreconditionError("If-None-Match: a patch changes what is there; leave the header out")
     for last in (*(False,) * (RETRIES - 1), True):
         held = view_of(request, catalog).get(*names)
         if asked.etags is not None and held.etag not in asked.etags:
@@ -235,7 +249,16 @@ _ITEM = "/collections/{collection}/items/{item}"
 
 def _said(summary: str, path: str, media_type: str | None, body: dict[str, Any] | None, status: int = 200) -> Kwargs:
     names = [name for name in ("collection", "item") if f"{{{name}}}" in path]
-    return route(summary, *([media_type] if media_type else []), path=names, body=body, status=status)
+    media_types = [media_type] if media_type else []
+    created = {201: {"description": "It is new", "content": {name: {} for name in media_types}}}
+    return route(
+        summary,
+        *media_types,
+        path=names,
+        body=body,
+        status=status,
+        responses=created if summary.startswith("Replace") else None,
+    )
 
 
 _ROUTES: tuple[tuple[str, str, Work, Kwargs], ...] = (

@@ -11,6 +11,8 @@ import rasterio
 from rasterio import Affine
 from rasterio.warp import transform_bounds
 
+from api.files import files_router
+from catalog.assets import AssetFolder
 from catalog.sqlite import SqliteCatalog
 from tests.api.stac_app import stac_app
 from tests.catalog.documents import box, collection, item
@@ -20,13 +22,14 @@ LEFT, RIGHT = (500_000, 4_900_000), (500_000 + SIZE * 10, 4_900_000)
 """North-west corners of two scenes side by side, in metres of UTM zone 31N."""
 
 
-def scene(folder, name, corner, value):
+def scene(assets, name, corner, value):
     transform = Affine(10, 0, corner[0], 0, -10, corner[1])
     profile = {"driver": "COG", "width": SIZE, "height": SIZE, "count": 1, "dtype": "uint16", "crs": "EPSG:32631"}
-    with rasterio.open(folder / f"{name}.tif", "w", transform=transform, **profile) as file:
+    key = f"scenes/{name}.tif"
+    with assets.writing(key) as path, rasterio.open(path, "w", transform=transform, **profile) as file:
         file.write(np.full((SIZE, SIZE), value, np.uint16), 1)
         bounds = transform_bounds(file.crs, "EPSG:4326", *file.bounds)
-    asset = {"href": (folder / f"{name}.tif").as_uri(), "type": "image/tiff; application=geotiff", "roles": ["data"],
+    asset = {"href": assets.href(key), "type": "image/tiff; application=geotiff", "roles": ["data"],
              "proj:shape": [SIZE, SIZE], "proj:transform": list(transform)[:6]}  # fmt: skip
     # GDAL before 3.10 knows the number only.
     made = item(name, geometry=box(*bounds), **{"proj:code": "EPSG:32631", "proj:epsg": 32631})
@@ -36,10 +39,13 @@ def scene(folder, name, corner, value):
 
 @pytest.fixture(scope="module")
 def client(serving_all, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clients")
-    store = SqliteCatalog(folder / "catalog.db")
-    store.put([collection("scenes"), scene(folder, "left", LEFT, 7), scene(folder, "right", RIGHT, 9)])
-    yield serving_all(stac_app(store))
+    data = tmp_path_factory.mktemp("clients")
+    assets = AssetFolder(data / "assets")
+    store = SqliteCatalog(data / "catalog.db")
+    store.put([collection("scenes"), scene(assets, "left", LEFT, 7), scene(assets, "right", RIGHT, 9)])
+    app = stac_app(store)
+    app.include_router(files_router(assets))
+    yield serving_all(app)
     store.close()
 
 

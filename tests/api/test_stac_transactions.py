@@ -77,8 +77,8 @@ def test_only_what_was_seen_is_changed(client, method):
 
 def test_create_only(client):
     headers = {"if-none-match": "*"}
-    assert client.put(f"{ITEMS}/new", json=item("new"), headers=headers).status_code == 200
-    assert client.put(f"{ITEMS}/new", json=item("new"), headers=headers).status_code == 409
+    assert client.put(f"{ITEMS}/new", json=item("new"), headers=headers).status_code == 201
+    assert client.put(f"{ITEMS}/new", json=item("new"), headers=headers).status_code == 412
 
 
 def test_no_patch_is_lost_in_a_race(client):
@@ -129,3 +129,17 @@ def test_bodies_that_are_none(client, body):
     answer = client.post(ITEMS, content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_items_say_of_a_collection_does_not_become_its_own(client):
+    """A Collection that is read and written back, or patched, keeps its own extent for when its items are gone."""
+    before = collection("scenes")["extent"]
+    shown = client.get("/stac/collections/scenes").json()
+    assert shown["extent"] != before
+    assert client.put("/stac/collections/scenes", json=shown).status_code == 200
+    assert client.patch("/stac/collections/scenes", json={"title": "T"}).json()["summaries"]["gsd"]
+    assert client.delete(f"{ITEMS}/one").status_code == 204
+    after = client.get("/stac/collections/scenes").json()
+    assert after["extent"] == before
+    assert after["title"] == "T"
+    assert "summaries" not in after
