@@ -250,7 +250,8 @@ _ITEM = "/collections/{collection}/items/{item}"
 def _said(summary: str, path: str, media_type: str | None, body: dict[str, Any] | None, status: int = 200) -> Kwargs:
     names = [name for name in ("collection", "item") if f"{{{name}}}" in path]
     media_types = [media_type] if media_type else []
-    created = {201: {"description": "It is new", "content": {name: {} for name in media_types}}}
+    content: dict[str, Any] = {name: {} for name in media_types}
+    created: dict[int | str, dict[str, Any]] = {201: {"description": "It is new", "content": content}}
     return route(
         summary,
         *media_types,
