@@ -44,6 +44,8 @@ class Shortcut:
 
     def _endpoint(self, scope: Scope) -> Endpoint | None:
         method, path = scope["method"], scope["path"]
+        if "{}" in path:  # it would be taken for a segment that stands for any
+            return None
         found = self._shortcuts.get((method, path))
         if found is not None:
             return found

@@ -50,7 +50,7 @@ def wanted_format(request: Request, asked: Asked) -> str | None:
             )
         return FORMATS[asked.format]
     accept = request.headers.get("accept")
-    if accept is None or accept == "*/*":
+    if not accept or accept == "*/*":
         return None
     for media_type in _preferred(accept):
         if media_type in _PAGES:

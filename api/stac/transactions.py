@@ -110,7 +110,7 @@ def _patch_item(request: Request, catalog: Catalog, body: bytes) -> Response:
 def _delete_item(request: Request, catalog: Catalog, _body: bytes) -> Response:
     collection, name = request.path_params["collection"], request.path_params["item"]
     view_of(request, catalog).get(collection)
-    catalog.delete(collection, name, condition=_condition(request))
+    catalog.delete(collection, name, condition=_of_what_is_there(request))
     return Response(status_code=204)
 
 
@@ -135,7 +135,7 @@ def _patch_collection(request: Request, catalog: Catalog, body: bytes) -> Respon
 def _delete_collection(request: Request, catalog: Catalog, _body: bytes) -> Response:
     name = request.path_params["collection"]
     view_of(request, catalog).get(name)
-    catalog.delete(name, condition=_condition(request))
+    catalog.delete(name, condition=_of_what_is_there(request))
     return Response(status_code=204)
 
 
@@ -159,13 +159,18 @@ def _condition(request: Request) -> Condition:
     return Condition(etags=etags(match))
 
 
+def _of_what_is_there(request: Request) -> Condition:
+    condition = _condition(request)
+    if condition.absent:
+        raise PreconditionError("If-None-Match: this changes what is there; leave the header out")
+    return condition
+
+
 def _patch(
     request: Request, catalog: Catalog, names: tuple[str, ...], change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
     """Change what was read only if it is still the same; without `If-Match`, read again when it is not."""
-    asked = _condition(request)
-    if asked.absent:
-        raise PreconditionError("If-None-Match: a patch changes what is there; leave the header out")
+    asked = _of_what_is_there(request)
     for last in (*(False,) * (RETRIES - 1), True):
         held = view_of(request, catalog).get(*names)
         if asked.etags is not None and held.etag not in asked.etags:
