@@ -12,7 +12,6 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Match, Mount
 from starlette.staticfiles import StaticFiles
@@ -24,6 +23,7 @@ from api.files import files_router
 from api.head import HeadAsGet
 from api.installation import Installation
 from api.limits import BodyLimits
+from api.origins import ReadableElsewhere
 from api.settings import Settings
 from api.shortcut import Shortcut
 from api.stac.router import PATH_NAMES, stac_router
@@ -104,13 +104,7 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes)
     app.add_middleware(Compressed)
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
-            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["*"],
-            expose_headers=["ETag", "Last-Modified", "Location", "Content-Range", "Content-Disposition"],
-        )
+        app.add_middleware(ReadableElsewhere, origins=[origin.strip() for origin in settings.cors_origins.split(",")])
     app.add_middleware(HeadAsGet)
 
 

@@ -15,5 +15,5 @@ class HeadAsGet:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http" and scope["method"] == "HEAD" and "/files/" not in scope["path"]:
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", "head": True}
         await self.app(scope, receive, send)

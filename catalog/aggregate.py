@@ -12,9 +12,12 @@ from typing import Any, Literal
 
 from catalog.errors import InvalidSearchError
 from catalog.extent import format_time, moment_of
-from catalog.filter import canonical
+from catalog.filter import CORE, GEOMETRY, canonical
 
 Figure = Literal["count", "min", "max", "terms", "histogram", "datetime", "geohash", "geotile"]
+
+LON, LAT = "\0lon", "\0lat"
+"""Columns of the centre of an item; no property has such a name."""
 
 MAX_BUCKETS = 10_000
 """More different ones are counted together, as overflow."""
@@ -37,7 +40,7 @@ class Aggregation:
 
     figure: Figure
     column: str
-    """What a store reads of every item: ``datetime`` (µs), ``collection``, ``lon``, or a property."""
+    """What a store reads of every item: ``datetime`` (µs), ``collection``, `LON`, or a property."""
 
     step: float | str | None = None
     """Width of a numeric bucket; year, month, day or hour; characters of a geohash; zoom of a tile."""
@@ -85,15 +88,17 @@ STANDARD: Mapping[str, Aggregation] = {
         _histogram("off_nadir_frequency", "view:off_nadir", 5),
         _histogram("sun_elevation_frequency", "view:sun_elevation", 10),
         _histogram("sun_azimuth_frequency", "view:sun_azimuth", 30),
-        Aggregation(name="grid_geohash_frequency", figure="geohash", column="lon", step=3),
-        Aggregation(name="centroid_geohash_grid_frequency", figure="geohash", column="lon", step=3),
-        Aggregation(name="grid_geotile_frequency", figure="geotile", column="lon", step=5),
-        Aggregation(name="centroid_geotile_grid_frequency", figure="geotile", column="lon", step=5),
+        Aggregation(name="grid_geohash_frequency", figure="geohash", column=LON, step=3),
+        Aggregation(name="centroid_geohash_grid_frequency", figure="geohash", column=LON, step=3),
+        Aggregation(name="grid_geotile_frequency", figure="geotile", column=LON, step=5),
+        Aggregation(name="centroid_geotile_grid_frequency", figure="geotile", column=LON, step=5),
     )
 }
 
 GENERIC: Mapping[str, Figure] = {"terms": "terms", "histogram": "histogram"}
 """Before the name of any property, as ``terms:gsd`` and ``histogram:view:azimuth``."""
+
+MOMENTS = tuple(name for name, kind in CORE.items() if kind == "instant")
 
 _INTERVALS = ("year", "month", "day", "hour")
 _MAX_PRECISION = {"geohash": 12, "geotile": 29}
@@ -109,6 +114,8 @@ def aggregation(name: str, step: str | None = None) -> Aggregation:
     """
     found = STANDARD.get(name)
     kind, _, prop = name.partition(":")
+    if found is None and kind in GENERIC and canonical(prop) in (GEOMETRY, *MOMENTS):
+        raise InvalidSearchError(f"aggregations: {name[:60]}: it is no number and no text; ask for datetime_frequency")
     if found is None and kind in GENERIC and prop:
         default = 10 if kind == "histogram" else None
         found = Aggregation(name=name, figure=GENERIC[kind], column=canonical(prop), step=default)
@@ -140,13 +147,13 @@ def _step(of: Aggregation, written: str) -> float | str:
 
 def properties_of_aggregations(wanted: Iterable[Aggregation]) -> tuple[str, ...]:
     """Properties that figures are about, beyond what every item has."""
-    return tuple(one.column for one in wanted if one.column not in ("datetime", "collection", "lon"))
+    return tuple(one.column for one in wanted if one.column not in ("datetime", "collection", LON))
 
 
 def columns(wanted: Sequence[Aggregation]) -> tuple[str, ...]:
-    """What a store reads of every item: ``datetime`` (µs), ``collection``, ``lon``, ``lat`` (centre), or a property."""
+    """What a store reads of every item: ``datetime`` (µs), ``collection``, `LON`, `LAT`, or a property."""
     named = [one.column for one in wanted]
-    return tuple(dict.fromkeys((*named, "lat") if "lon" in named else named))
+    return tuple(dict.fromkeys((*named, LAT) if LON in named else named))
 
 
 def fold(wanted: Sequence[Aggregation], rows: Iterable[tuple[Any, ...]]) -> Sequence[Aggregate]:
@@ -233,7 +240,7 @@ def _key(wanted: Aggregation, place: int, places: Mapping[str, int]) -> Callable
     if wanted.figure == "histogram":
         width = float(step or 1)
         return lambda row: _step_of(row[place], width) if isinstance(row[place], int | float) else None
-    lat = places["lat"]
+    lat = places[LAT]
     cell = geohash if wanted.figure == "geohash" else geotile
     precision = int(step or 0)
     return lambda row: None if row[place] is None else cell(row[place], row[lat], precision)

@@ -5,7 +5,7 @@ from typing import Any
 
 import shapely
 
-from catalog import antimeridian
+from catalog import aggregate, antimeridian
 from catalog.pgstac_filter import MOMENT, PgstacDialect
 
 
@@ -19,20 +19,20 @@ class Pick:
                 self.columns: tuple[str, ...] = (f"overflight.micros({MOMENT})",)
             case "collection":
                 self.columns = ("i.collection",)
-            case "lon" | "lat":
+            case aggregate.LON | aggregate.LAT:
                 self.columns = BOX
             case _:
                 self.columns = dialect.sort_values(name)
 
     def value(self, values: Sequence[Any]) -> object:
         """Its value, out of those of its columns."""
-        if self._name not in ("lon", "lat"):
+        if self._name not in (aggregate.LON, aggregate.LAT):
             return next((value for value in values if value is not None), None)
         box = read_box(values)
         if box is None:
             return None
         west, south, east, north = box
-        if self._name == "lat":
+        if self._name == aggregate.LAT:
             return (south + north) / 2
         middle = (west + east) / 2 if west <= east else (west + east + 360) / 2
         return middle - 360 if middle > 180 else middle

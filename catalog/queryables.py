@@ -40,7 +40,7 @@ def check_properties(search: Search, summaries: Mapping[str, Summary]) -> None:
     asked = {"filter": properties_of(search.filter), "sortby": (key.property for key in search.sortby)}
     for where, names in asked.items():
         for name in names:
-            if name not in known:
+            if name not in known or (where == "sortby" and name == GEOMETRY):
                 raise InvalidSearchError(f"{where}: no item here has a property {name[:60]!r}{_meant(name, known)}")
 
 

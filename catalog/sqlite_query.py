@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from catalog import aggregate
 from catalog.extent import TimeWindow, microseconds
 from catalog.filter import And, Comparison, Constant, Membership, Predicate, Property, Spatial, conjuncts
 from catalog.filter_sql import Sql, around, compile_filter, joined
@@ -78,10 +79,10 @@ def aggregated(name: str, query: Query) -> Sql:
             return Sql("moment")
         case "collection":
             return Sql("collection")
-        case "lon":  # the middle of the box, also of one across the antimeridian
+        case aggregate.LON:  # the middle of the box, also of one across the antimeridian
             return Sql("CASE WHEN west <= east THEN (west + east) / 2"
                        " ELSE (west + east + 360) / 2 - iif(west + east > 0, 360, 0) END")  # fmt: skip
-        case "lat":
+        case aggregate.LAT:
             return Sql("(south + north) / 2")
         case _:
             return SqliteDialect(query.columns).sort_value(name)

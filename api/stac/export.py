@@ -82,12 +82,13 @@ def _preferred(accept: str) -> list[str]:
 
 async def stream(request: Request, view: View, asked: Asked, media_type: str) -> Response:
     """Answer with all items of a search; a limit bounds their number."""
-    address = public_address(request).encode()
-    pieces = _pieces(pages(view, asked, address), media_type)
+    name = {NDJSON: "items.ndjson", GEOPARQUET: "items.parquet", ARROW: "items.arrows"}[media_type]
+    headers = {"content-disposition": f'attachment; filename="{name}"', "vary": "Accept"}
+    if request.scope.get("head"):
+        return Response(media_type=media_type, headers=headers)
+    pieces = _pieces(pages(view, asked, public_address(request).encode()), media_type)
     # What is wrong with the search is told before the answer begins.
     first = await run_in_threadpool(next, pieces, b"")
-    name = {NDJSON: "items.ndjson", GEOPARQUET: "items.parquet", ARROW: "items.arrows"}[media_type]
-    headers = {"content-disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(chain((first,), pieces), media_type=media_type, headers=headers)
 
 

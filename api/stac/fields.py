@@ -68,6 +68,8 @@ class Fields:
             document = chosen
         for path in self.exclude:
             # What is included wins; of what is not, nothing is there.
+            if path in OF_ITEM:
+                continue
             if not any(one == path or one.startswith(f"{path}.") for one in self.include) or self.include == DEFAULT:
                 _remove(document, path.split("."))
         return document

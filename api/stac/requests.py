@@ -150,7 +150,9 @@ def _terms(terms: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 def _page_limit(limit: int) -> int:
     """More than a page holds is no mistake, but is answered by a page (OGC 17-069r4, 7.15.2)."""
-    return MAX_LIMIT if MAX_LIMIT < limit <= MAX_ASKED else limit
+    if limit > MAX_ASKED:
+        raise InvalidSearchError(f"limit: {limit:.3g} is out of bounds; give 1 to {MAX_ASKED}")
+    return min(limit, MAX_LIMIT)
 
 
 def _refuse_unknown(given: Iterable[str], extra: Iterable[str]) -> None:

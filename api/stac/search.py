@@ -21,6 +21,10 @@ LARGE_BODY = 2**16
 """A request of more bytes is read in a thread: to judge a large geometry takes longer than others should wait."""
 
 
+MANY = 200
+"""Items of an answer that is put together in a thread."""
+
+
 def add_search(router: APIRouter, catalog: Catalog) -> Shortcuts:
     """`/search`, and the items of a collection; gives the short ways to them."""
 
@@ -72,6 +76,8 @@ async def _answer(request: Request, view: View, asked: Asked, links: Sequence[di
     if asked.is_plain and getattr(view, "quick", False):
         search = replace(search, count=True)  # it is kept with the collections
     page = await _page(view, search)
+    if len(page.items) > MANY or asked.fields is not None:
+        return await run_in_threadpool(_feature_collection, request, page, asked, links)
     return _feature_collection(request, page, asked, links)
 
 
@@ -98,7 +104,7 @@ def _feature_collection(request: Request, page: Page, asked: Asked, links: Seque
     body = b'{"type":"FeatureCollection","features":[%b],"links":%b,"numberReturned":%d%b}' % (
         b",".join(items), orjson.dumps(shown), len(items), matched,
     )  # fmt: skip
-    return send(request, body, GEOJSON)
+    return send(request, body, GEOJSON, {"vary": "Accept"})
 
 
 def _links_of_query(asked: Asked, address: str) -> list[dict[str, Any]]:

@@ -85,6 +85,17 @@ def test_pages_of_other_origins_may_read(client):
     assert "POST" in answer.headers["access-control-allow-methods"]
 
 
+@pytest.mark.parametrize(("method", "address"), [
+    ("DELETE", "/stac/collections/scenes"), ("POST", "/stac/collections/scenes/items"),
+    ("POST", "/stapi/products/x/orders"),
+])  # fmt: skip
+def test_pages_of_other_origins_change_nothing(client, method, address):
+    asked = {"origin": "https://evil.example", "access-control-request-method": method}
+    answer = client.options(address, headers=asked)
+    assert answer.status_code >= 400
+    assert method not in answer.headers.get("access-control-allow-methods", "")
+
+
 def test_head_is_answered(client):
     answer = client.head(ITEM)
     assert (answer.status_code, answer.content) == (200, b"")
@@ -118,6 +129,13 @@ def test_all_items_as_geoparquet_and_arrow(client):
     assert [one["properties"]["gsd"] for one in theirs] == [one["properties"]["gsd"] for one in expected]
     stream = client.get("/stac/search?f=arrow")
     assert pa.ipc.open_stream(stream.content).read_all().column("id").to_pylist() == table.column("id").to_pylist()
+
+
+def test_head_of_a_stream_reads_nothing(client):
+    answer = client.head("/stac/search?f=parquet")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+    assert "Accept" in answer.headers["vary"]
 
 
 def test_what_is_wrong_is_told_before_a_stream_begins(client):

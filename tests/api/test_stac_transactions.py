@@ -143,3 +143,14 @@ def test_what_items_say_of_a_collection_does_not_become_its_own(client):
     assert after["extent"] == before
     assert after["title"] == "T"
     assert "summaries" not in after
+
+
+def test_what_is_read_and_written_back_is_the_same(client):
+    """Addresses of this installation are kept without the name that it is reached by."""
+    own = {"href": str(client.base_url.join("/files/scenes/one/a.tif"))}
+    client.put(f"{ITEMS}/one", json=item("one") | {"assets": {"a": own}})
+    before = client.get(f"{ITEMS}/one", headers={"accept-encoding": "identity"})
+    again = client.put(f"{ITEMS}/one", content=before.content, headers={"content-type": "application/json"})
+    assert again.headers["etag"].removeprefix("W/") == before.headers["etag"]
+    other = client.get(f"{ITEMS}/one", headers={"host": "elsewhere.example"}).json()
+    assert other["assets"]["a"]["href"] == "http://elsewhere.example/files/scenes/one/a.tif"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog import aggregate
-from catalog.aggregate import aggregation, columns, fold, geohash, geotile
+from catalog.aggregate import LAT, LON, aggregation, columns, fold, geohash, geotile
 from catalog.errors import InvalidSearchError
 
 # To a tenth of a millimetre: what is nearer to a border, a double rounds to the other side.
@@ -90,7 +90,7 @@ def test_figures_are_what_one_counts(found, interval, width):
     ]  # fmt: skip
     held = {
         "datetime": lambda row: microseconds(row[0]), "collection": lambda row: row[1],
-        "lon": lambda row: row[2] and row[2][0], "lat": lambda row: row[2] and row[2][1], "gsd": lambda row: row[3],
+        LON: lambda row: row[2] and row[2][0], LAT: lambda row: row[2] and row[2][1], "gsd": lambda row: row[3],
     }  # fmt: skip
     names = columns(wanted)
     assert sorted(names) == sorted(held)
