@@ -8,8 +8,11 @@ last one is known they are brought to the same types and written.
 """
 
 import io
+import os
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, islice
 from typing import IO, Any
@@ -22,21 +25,25 @@ import shapely
 
 from catalog.arrow_columns import EDGES, doubles
 from catalog.arrow_items import values
+from catalog.arrow_layout import Batch, Outlines
 from catalog.arrow_rows import COVER, Rows
 from catalog.arrow_shape import GEOMETRY, JSON, fitter, storage
 
 Pages = Callable[[], Iterator[Sequence[bytes]]]
 """Gives Items as JSON, some at a time."""
 
-ROWS = 1_000
-"""Of one batch: some 3 MB of Arrow."""
+ROWS = 500
+"""Of one batch: some 2 MB as text and as Arrow."""
 
 FIRST_ROWS = 50
 
 BYTES = 2**23
 """Of the Items of one batch, but for the last one of them."""
 
-GROUP = 8
+THREADS = min(4, os.cpu_count() or 1)
+"""That read batches ahead; each holds some 5 MB."""
+
+GROUP = 10
 """Batches of one row group of a Parquet file."""
 
 _GEOARROW = {
@@ -51,7 +58,7 @@ def parquet_chunks(pages: Pages, *, collections: Sequence[bytes] = ()) -> Iterat
     The documents of the collections go into the file's metadata.
     """
     with _waiting(pages) as (rows, waiting):
-        schema, sink = _with_metadata(_final(rows.schema()), rows, collections), _Sink()
+        schema, sink = _with_metadata(_final(rows.layout.schema), rows.outlines, collections), _Sink()
         with pa.parquet.ParquetWriter(sink, schema, compression="zstd", compression_level=3) as writer:
             while group := list(islice(waiting, GROUP)):
                 writer.write_table(pa.Table.from_batches([_conformed(batch, schema) for batch in group]))
@@ -62,7 +69,7 @@ def parquet_chunks(pages: Pages, *, collections: Sequence[bytes] = ()) -> Iterat
 def arrow_chunks(pages: Pages, *, collections: Sequence[bytes] = ()) -> Iterator[bytes]:
     """The same columns as an Arrow IPC stream, piece by piece."""
     with _waiting(pages) as (rows, waiting):
-        schema, sink = _final(rows.schema()), _Sink()
+        schema, sink = _final(rows.layout.schema), _Sink()
         schema = schema.with_metadata({b"stac-geoparquet": _about(collections)})
         options = pa.ipc.IpcWriteOptions(compression="zstd")
         with pa.ipc.new_stream(sink, schema, options=options) as writer:
@@ -96,13 +103,27 @@ def _waiting(pages: Pages) -> Iterator[tuple[Rows, Iterator[pa.RecordBatch]]]:
     """All Items as batches of the types known by then, in a file that nobody else sees."""
     rows, count = Rows(), 0
     with tempfile.TemporaryFile(prefix="overflight-") as file:
-        for items in _cut(pages()):
-            batch = rows.batch(items)
+        for batch in _batches(rows, pages()):
             with pa.ipc.new_stream(file, batch.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
                 writer.write_batch(batch)
             count += 1
         file.seek(0)
         yield rows, _read_back(file, count)
+
+
+def _batches(rows: Rows, pages: Iterator[Sequence[bytes]]) -> Iterator[pa.RecordBatch]:
+    """In their order; while one is taken, the next ones are read by further threads, in the layout known by then."""
+    parts = _cut(pages)
+    yield from map(rows.take, islice(parts, 1))  # it tells the layout
+    ahead: deque[tuple[list[bytes], Future[Batch | None]]] = deque()
+    with ThreadPoolExecutor(THREADS) as threads:
+        for items in parts:
+            ahead.append((items, threads.submit(rows.layout.read_items, items)))
+            if len(ahead) > THREADS:
+                first, read = ahead.popleft()
+                yield rows.take(first, read.result())
+        for items, read in ahead:
+            yield rows.take(items, read.result())
 
 
 def _read_back(file: IO[bytes], count: int) -> Iterator[pa.RecordBatch]:
@@ -186,19 +207,19 @@ def _covers(geometries: pa.Array) -> pa.StructArray:
 # --- metadata ---
 
 
-def _with_metadata(schema: pa.Schema, rows: Rows, collections: Sequence[bytes]) -> pa.Schema:
+def _with_metadata(schema: pa.Schema, outlines: Outlines, collections: Sequence[bytes]) -> pa.Schema:
     """Of GeoParquet 1.1 and stac-geoparquet 1.0; a column without a CRS is in OGC:CRS84, longitudes first."""
     cover = "bbox"
-    if not rows.is_covered:
+    if not outlines.is_covered:
         cover = COVER
         schema = schema.append(pa.field(COVER, pa.struct([(edge, pa.float64()) for edge in EDGES[4]])))
     geometry: dict[str, Any] = {
         "encoding": "WKB",
-        "geometry_types": sorted(rows.kinds),
+        "geometry_types": sorted(outlines.kinds),
         "covering": {"bbox": {edge: [cover, edge] for edge in EDGES[4]}},
     }
-    if rows.kinds and not any(kind.endswith(" Z") for kind in rows.kinds):
-        geometry["bbox"] = rows.bounds.tolist()
+    if outlines.kinds and not any(kind.endswith(" Z") for kind in outlines.kinds):
+        geometry["bbox"] = outlines.bounds.tolist()
     columns = {"geometry": geometry}
     if GEOMETRY in schema.names:  # in the CRS that each Item says
         columns[GEOMETRY] = {"encoding": "WKB", "geometry_types": [], "crs": None}

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from catalog.arrow_rows import COVER, MEMBERS
+from catalog.arrow_layout import MEMBERS
+from catalog.arrow_rows import COVER
 from catalog.arrow_shape import JSON, REST
 from catalog.errors import InvalidItemError
 
