@@ -247,12 +247,14 @@ def _key(wanted: Aggregation, place: int, places: Mapping[str, int]) -> Callable
 
 
 def _step_of(value: float, width: float) -> int | None:
-    """The number of the bucket that holds a value; None where doubles cannot tell its ends apart."""
-    number = math.floor(value / width) if math.isfinite(value / width) else 0
-    for step in (number - 1, number, number + 1):  # a quotient is rounded
-        if step * width <= value < (step + 1) * width < math.inf:
-            return step
-    return None
+    """The number of the bucket that holds a value; None where there are more of them than a double counts."""
+    quotient = value / width
+    if not math.isfinite(quotient):
+        return None
+    number = math.floor(quotient)
+    if (number + 1) * width <= value < (number + 2) * width:  # the quotient was rounded down below a border
+        return number + 1
+    return number - 1 if (number - 1) * width <= value < number * width else number
 
 
 def _term(value: Value) -> str:
