@@ -75,11 +75,15 @@ def _tell(report: "ImportReport", source: Path, rejects: Path) -> None:
     if len(report.rejected) > SHOWN:
         click.echo(f"and {len(report.rejected) - SHOWN} more", err=True)
     if report.resumed:
-        click.echo(f"went on behind the {report.resumed} that an earlier call had dealt with", err=True)
+        click.echo(
+            f"went on behind the {report.resumed} that an earlier call had dealt with"
+            f" ({report.rejected_before} of them rejected)",
+            err=True,
+        )
     if report.rejected:
         click.echo(f"what was rejected is in {rejects}", err=True)
     click.echo(f"{report.imported} imported, {len(report.rejected)} rejected")
-    if report.rejected:
+    if report.rejected or report.rejected_before:
         sys.exit(1)
 
 
@@ -124,7 +128,10 @@ def export(
 
     search = _search(collections, ids=ids, bbox=bbox, datetime=datetime, filter_=filter_)
     with Installation.open(settings) as installation, ProgressBars() as bars:
-        count = export_items(installation.catalog.view(), search, target, form or format_of(target), progress=bars)
+        # Whoever reads them elsewhere finds the files where they are served, or else where they lie.
+        files = f"{settings.public_url}/files" if settings.public_url else installation.assets.root.as_uri()
+        form = form or format_of(target)
+        count = export_items(installation.catalog.view(), search, target, form, files=files, progress=bars)
     click.echo(f"{count} exported to {target}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from catalog.errors import CatalogError
-from catalog.search import Search, View
+from catalog.search import BASE, Search, View
 from catalog.transfer.importing import Progress
 
 AT_ONCE = 1_000
@@ -26,8 +26,12 @@ def format_of(target: Path) -> str:
     return "geoparquet" if target.suffix in (".parquet", ".geoparquet") else "static"
 
 
-def export_items(view: View, search: Search, target: Path, form: str, *, progress: Progress | None = None) -> int:
+def export_items(
+    view: View, search: Search, target: Path, form: str, *, files: str | None = None, progress: Progress | None = None
+) -> int:
     """Write all items that a search finds, and say how many.
+
+    ``files`` is the address below which whoever reads them finds the files of this installation.
 
     Raises
     ------
@@ -35,13 +39,13 @@ def export_items(view: View, search: Search, target: Path, form: str, *, progres
         The target of a static catalog is there already; or the search is none.
     """
     if form == "static":
-        return _static(view, search, target, progress)
+        return _static(view, search, target, files, progress)
     count = 0
 
     def counted() -> Iterator[Sequence[bytes]]:
         nonlocal count
         count = 0
-        for page in pages(view, search):
+        for page in pages(view, search, files):
             count += len(page)
             if progress is not None:
                 progress("export", count, 0)
@@ -59,13 +63,15 @@ def export_items(view: View, search: Search, target: Path, form: str, *, progres
     return count
 
 
-def pages(view: View, search: Search) -> Iterator[Sequence[bytes]]:
-    """All items that a search finds, some at a time."""
+def pages(view: View, search: Search, files: str | None) -> Iterator[Sequence[bytes]]:
+    """All items that a search finds, some at a time, with the address of their files in them."""
+    ours = f"{BASE}/files".encode()
+    there = ours if files is None else files.encode()
     search = replace(search, limit=AT_ONCE)
     while True:
         page = view.search(search)
         if page.items:
-            yield page.items
+            yield [item.replace(ours, there) for item in page.items]
         if page.next_token is None:
             return
         search = replace(search, token=page.next_token)
@@ -95,7 +101,7 @@ def _without_tree(body: bytes) -> bytes:
 # --- static STAC ---
 
 
-def _static(view: View, search: Search, target: Path, progress: Progress | None) -> int:
+def _static(view: View, search: Search, target: Path, files: str | None, progress: Progress | None) -> int:
     """A catalog of files with relative links, which is read without any server (a self-contained catalog)."""
     if target.exists():
         raise CatalogError(f"{target}: it is there already; choose another folder")
@@ -104,7 +110,7 @@ def _static(view: View, search: Search, target: Path, progress: Progress | None)
     count = 0
     names: dict[str, list[str]] = {}
     try:
-        for page in pages(view, search):
+        for page in pages(view, search, files):
             for body in page:
                 item = orjson.loads(_without_tree(body))
                 folder = building / _file_name(item["collection"]) / _file_name(item["id"])

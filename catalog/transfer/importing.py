@@ -1,13 +1,14 @@
 """Items in bulk into a catalog: batch by batch, naming every one that does not fit, going on where it was stopped."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,6 +50,9 @@ class ImportReport:
     resumed: int = 0
     """Entries that an earlier call had dealt with."""
 
+    rejected_before: int = 0
+    """Of those, how many did not get in."""
+
     rejected: list[Rejected] = field(default_factory=list)
 
 
@@ -85,14 +89,16 @@ def import_source(
     note = _Note(state, f"{source.identity}-{name or ''}")
     if restart:
         note.forget()
-    report = ImportReport(resumed=note.done)
+    report = ImportReport(resumed=note.done, rejected_before=note.rejected)
+    if note.done == 0 and rejects is not None:
+        rejects.unlink(missing_ok=True)
     with ExitStack() as stack:
         stack.enter_context(getattr(catalog, "bulk", nullcontext)())
         check = stack.enter_context(_Checking(source, name))
         entries = islice(source.entries(), note.done, None)
         while some := check.next(entries, batch):
             report.imported += _put(catalog, some, report.rejected, rejects)
-            note.write(note.done + len(some))
+            note.write(note.done + len(some), report.rejected_before + len(report.rejected))
             if progress is not None:
                 progress("import", some[-1][0].done, source.total)
     note.forget()
@@ -117,23 +123,24 @@ class _Note:
 
     def __init__(self, folder: Path | None, name: str) -> None:
         self._path = None if folder is None else folder / f"{name}.json"
-        self.done = 0
+        self.done = self.rejected = 0
         if self._path is not None and self._path.is_file():
             try:
-                self.done = int(orjson.loads(self._path.read_bytes())["done"])
+                kept = orjson.loads(self._path.read_bytes())
+                self.done, self.rejected = int(kept["done"]), int(kept["rejected"])
             except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-                self.done = 0  # half a note is none: the whole source is read again, which does no harm
+                self.done = self.rejected = 0  # half a note is none: the whole source is read again, which does no harm
 
-    def write(self, done: int) -> None:
-        self.done = done
+    def write(self, done: int, rejected: int) -> None:
+        self.done, self.rejected = done, rejected
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._path.with_suffix(".new")
-            temporary.write_bytes(orjson.dumps({"done": done}))
+            temporary.write_bytes(orjson.dumps({"done": done, "rejected": rejected}))
             temporary.replace(self._path)
 
     def forget(self) -> None:
-        self.done = 0
+        self.done = self.rejected = 0
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
@@ -150,7 +157,9 @@ class _Checking:
 
     def __enter__(self) -> Self:
         if self._workers:
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+            self._pool = ProcessPoolExecutor(
+                self._workers, mp_context=get_context("spawn"), initializer=_end_with_parent
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -161,14 +170,30 @@ class _Checking:
         """The next of them, as documents; none at the end."""
         if self._pool is None:
             some = list(islice(entries, count))
-            return list(zip(some, _checked([one.body for one in some], self._collection), strict=True))
+            return _with_reasons(some, _checked([one.body for one in some], self._collection))
         while len(self._ahead) < 2 * self._workers + 1 and (some := list(islice(entries, count))):
             bodies = [one.body for one in some]
             self._ahead.append((some, self._pool.submit(_checked, bodies, self._collection)))
         if not self._ahead:
             return []
         some, found = self._ahead.popleft()
-        return list(zip(some, found.result(), strict=True))
+        return _with_reasons(some, found.result())
+
+
+def _with_reasons(some: list[Entry], found: list[Checked]) -> list[tuple[Entry, Checked]]:
+    return [(entry, entry.reason or one) for entry, one in zip(some, found, strict=True)]
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would wait for its next piece of work for good."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _checked(bodies: Sequence[bytes], collection: str | None) -> list[Checked]:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -25,6 +26,9 @@ class Entry:
 
     done: int
     """How much of the source is read with it, of `Source.total`."""
+
+    reason: str | None = None
+    """Why it cannot be read at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +154,22 @@ def _static(path: Path) -> Source:
     )  # fmt: skip
     if root is None:
         raise InvalidItemError(f"{path.name}: no catalog.json and no collection.json in this folder")
-    found = list(_walk(root, root.parent.resolve()))
+    within = root.parent.resolve()
+    found = list(_walk(root, within))
     digest = blake2b(digest_size=12)
     for one in found:
-        status = one.stat()
-        digest.update(f"{one}:{status.st_size}:{status.st_mtime_ns};".encode())
+        status = one.stat() if one.is_file() else None
+        digest.update(f"{one}:{status and (status.st_size, status.st_mtime_ns)};".encode())
 
     def entries() -> Iterator[Entry]:
         for number, one in enumerate(found, start=1):
-            yield Entry(str(one.relative_to(root.parent.resolve())), one.read_bytes(), number)
+            place = os.path.relpath(one, within)
+            if not one.is_relative_to(within):
+                yield Entry(place, b"", number, "it lies outside of the catalog's folder, where nothing is read")
+            elif not one.is_file():
+                yield Entry(place, b"", number, "there is no such file, but a link to it")
+            else:
+                yield Entry(place, one.read_bytes(), number)
 
     return Source(path, len(found), digest.hexdigest(), entries)
 
@@ -168,11 +179,14 @@ def _walk(root: Path, within: Path) -> Iterator[Path]:
     todo, seen = [root.resolve()], {root.resolve()}
     while todo:
         path = todo.pop()
+        if not path.is_relative_to(within) or not path.is_file():
+            yield path  # to be told of
+            continue
         try:
             document = orjson.loads(path.read_bytes())
-        except (orjson.JSONDecodeError, OSError):
+        except orjson.JSONDecodeError:
             document = {}
-            yield path  # it is told as what it is: no JSON, or not there
+            yield path  # as what it is: no JSON
         links = document.get("links") if isinstance(document, dict) else None
         if isinstance(document, dict) and document.get("type") != "Catalog" and document:
             yield path
@@ -180,7 +194,7 @@ def _walk(root: Path, within: Path) -> Iterator[Path]:
         for link in links if isinstance(links, list) else []:
             if isinstance(link, dict) and link.get("rel") in ("child", "item") and isinstance(link.get("href"), str):
                 target = (path.parent / link["href"]).resolve()
-                if target.is_relative_to(within) and target not in seen and target.is_file():
+                if target not in seen:
                     seen.add(target)
                     children.append(target)
         todo += reversed(children)

@@ -13,7 +13,7 @@ import pytest
 
 from catalog.errors import CatalogError, InvalidItemError, InvalidSearchError
 from catalog.extent import BBox
-from catalog.search import Search
+from catalog.search import BASE, Search
 from catalog.sqlite import SqliteCatalog
 from catalog.transfer.exporting import export_items, format_of
 from catalog.transfer.importing import Rejected, import_source
@@ -177,7 +177,7 @@ def test_killed_in_the_middle_it_goes_on(store, write, tmp_path):
     done = orjson.loads(note.read_bytes())["done"]
     assert 0 < done < 20_000
     report = import_source(store, items, collection=about, state=notes, rejects=tmp_path / "rejects.ndjson")
-    assert report.resumed == done
+    assert (report.resumed, report.rejected_before) == (done, 1)
     assert report.imported + len(report.rejected) == 20_000 - done
     assert store.view().summaries()["scenes"].count == 19_999
     assert not list(notes.glob("*.json"))
@@ -231,3 +231,36 @@ def test_a_search_bounds_what_goes_out(store, tmp_path):
     with pytest.raises(InvalidSearchError):
         export_items(store.view(), Search(token="wrong"), tmp_path / "none.ndjson", "ndjson")
     assert not list(tmp_path.glob("*none*"))
+
+
+def test_files_of_this_installation_are_found_elsewhere(store, tmp_path):
+    store.put([collection()])
+    store.put([{**item("one"), "assets": {"a": {"href": f"{BASE}/files/scenes/one/a.tif"}}}])
+    target = tmp_path / "items.ndjson"
+    export_items(store.view(), Search(), target, "ndjson", files="https://example.org/files")
+    assert orjson.loads(target.read_bytes())["assets"]["a"]["href"] == "https://example.org/files/scenes/one/a.tif"
+
+
+def test_links_of_a_static_catalog_that_lead_nowhere_are_told(store, tmp_path):
+    filled(store)
+    export_items(store.view(), Search(collections=("scenes",)), tmp_path / "static", "static")
+    (tmp_path / "static" / "scenes" / "0003" / "0003.json").unlink()
+    (tmp_path / "outside.json").write_bytes(orjson.dumps(item("outside")))
+    about = tmp_path / "static" / "scenes" / "collection.json"
+    document = orjson.loads(about.read_bytes())
+    document["links"].append({"rel": "item", "href": "../../outside.json"})
+    about.write_bytes(orjson.dumps(document))
+    again = SqliteCatalog(tmp_path / "again.db")
+    report = import_source(again, tmp_path / "static")
+    reasons = {one.place: one.reason for one in report.rejected}
+    assert "no such file" in reasons["scenes/0003/0003.json"]
+    assert "outside" in reasons["../outside.json"]
+    assert len(held(again)) == 29
+    again.close()
+
+
+def test_rejects_are_those_of_the_last_import(store, write, tmp_path):
+    items, about = write([b"broken", item("good")])
+    for _ in range(2):
+        import_source(store, items, collection=about, rejects=tmp_path / "rejects.ndjson")
+    assert len((tmp_path / "rejects.ndjson").read_bytes().splitlines()) == 1
