@@ -389,6 +389,7 @@ def test_brute_force_and_cql2_agree(kind, data, known):
     asked = data.draw(strategies.logic(AGREED[kind]))
     truth = evaluate(read_filter(asked), known)
     assume(truth is not None)
+    assume("-0.0" not in json.dumps([asked, known.document]))  # in its arrays, 0 and -0 are two numbers
     assert truth == cql2.Expr(asked).matches(known.document)
 
 
