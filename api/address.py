@@ -21,7 +21,7 @@ def public_address(request: Request) -> str:
     public_url = getattr(settings, "public_url", None)
     if public_url is not None:
         return str(public_url).rstrip("/")
-    host = request.headers.get("host", "")
+    host = next((value for name, value in request.scope["headers"] if name == b"host"), b"").decode("latin-1")
     if not _HOST.fullmatch(host):
         raise HTTPException(400, "the Host header is no host name or address with a port")
     return f"{request.scope.get('scheme', 'http')}://{host}{request.scope.get('root_path', '').rstrip('/')}"

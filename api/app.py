@@ -24,7 +24,7 @@ from api.head import HeadAsGet
 from api.installation import Installation
 from api.limits import BodyLimits
 from api.origins import ReadableElsewhere
-from api.settings import Settings
+from api.settings import Settings, asks_for_telemetry
 from api.shortcut import Shortcut
 from api.stac.router import PATH_NAMES, stac_router
 from api.stapi import stapi_router
@@ -80,6 +80,7 @@ def create_app(settings: Settings, *, progress: Progress | None = None) -> FastA
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        telemetry=None if asks_for_telemetry() else {"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     app.state.installation = installation

@@ -13,12 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from api.catalog_store import data_folder, open_catalog
 from api.settings import Settings
 from catalog.assets import AssetFolder
 from catalog.errors import NotFoundError
 from catalog.item import to_collection
 from catalog.search import Catalog
-from catalog.sqlite import SqliteCatalog
 from tasking.errors import UnknownProductError
 from tasking.product import Product
 from tasking.provider import Provider
@@ -28,7 +28,6 @@ from tasking.store import Store
 if TYPE_CHECKING:  # who only takes or shows orders does not wait for what makes scenes
     from distributed import Client
 
-    from catalog.pgstac import PgstacCatalog
     from processing.dem import Dem
     from tasking.provider.inbox import InboxProvider
     from tasking.worker import Progress, Worker
@@ -78,11 +77,10 @@ class Installation:
     @classmethod
     def open(cls, settings: Settings) -> Self:
         """Open the data folder, make what is missing there, and bring its tables up to date."""
-        data = settings.data.expanduser().absolute()
-        data.mkdir(parents=True, exist_ok=True)
+        data = data_folder(settings)
         store = Store(f"sqlite:///{data / 'tasking.db'}")
         store.migrate()
-        catalog = _open_catalog(settings, data)
+        catalog = open_catalog(settings)
         installation = cls(
             settings=settings,
             store=store,
@@ -209,12 +207,3 @@ class Installation:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _open_catalog(settings: Settings, data: Path) -> "SqliteCatalog | PgstacCatalog":
-    """The catalog where the settings say."""
-    if settings.catalog is None:
-        return SqliteCatalog(data / "catalog.db")
-    from catalog.pgstac import PgstacCatalog
-
-    return PgstacCatalog(settings.catalog)

@@ -6,7 +6,7 @@ There is no login yet: a page that could do more could order or delete whatever 
 from collections.abc import Sequence
 
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 READ = ("GET", "HEAD")
 ASKED_BY_BODY = ("/search", "/aggregate")
@@ -29,12 +29,19 @@ class ReadableElsewhere:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await self._granted(scope)(scope, receive, send)
+        path: str = scope["path"] if scope["type"] == "http" else ""
+        if not path.startswith(("/stac", "/files/")):
+            await self.app(scope, receive, send)
+        elif any(name == b"origin" for name, _ in scope["headers"]):
+            await (self._ask if path.endswith(ASKED_BY_BODY) else self._read)(scope, receive, send)
+        else:  # from no page: nothing is granted, but the next one who asks a cache may be a page
+            await self.app(scope, receive, _varying(send))
 
-    def _granted(self, scope: Scope) -> ASGIApp:
-        if scope["type"] != "http":
-            return self.app
-        path: str = scope["path"]
-        if not path.startswith(("/stac", "/files/")) or path.startswith("/stapi"):
-            return self.app
-        return self._ask if path.endswith(ASKED_BY_BODY) else self._read
+
+def _varying(send: Send) -> Send:
+    async def vary(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"vary", b"Origin")]}
+        await send(message)
+
+    return vary

@@ -3,6 +3,7 @@
 Each field is also an environment variable: ``OVERFLIGHT_PORT=9000``, ``OVERFLIGHT_DEM=/data/srtm.tif``.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -93,3 +94,8 @@ def explain(error: ValidationError) -> str:
         message = one["msg"].removeprefix("Value error, ")
         problems.append(f"OVERFLIGHT_{name.upper()}: {message}" if name else message)
     return "; ".join(problems)
+
+
+def asks_for_telemetry() -> bool:
+    """Whether the environment speaks of OpenTelemetry; where it does not, no request looks for it again and again."""
+    return any(name.startswith("OTEL_") for name in os.environ)

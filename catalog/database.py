@@ -18,7 +18,7 @@ _SETTINGS = (
     "synchronous = FULL",  # what was written is there after a power failure
     "foreign_keys = ON",
     "cache_size = -65536",
-    "mmap_size = 1073741824",
+    "mmap_size = 2147418112",
     "temp_store = MEMORY",
     "wal_autocheckpoint = 250",
 )

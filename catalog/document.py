@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import orjson
@@ -70,9 +70,8 @@ class CollectionDocument:
     etag: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemDocument:
-    """An Item, with what it is found by."""
+class ItemDocument(NamedTuple):
+    """An Item, with what it is found by; a tuple, which goes from process to process faster than other classes."""
 
     id: str
     collection: str
@@ -91,8 +90,6 @@ class ItemDocument:
     box: Box | None
     """The narrowest box around it; west > east crosses the antimeridian."""
 
-    properties: Mapping[str, Any]
-
     text: str | None
     """The words of its title, description and keywords (`catalog.folding.words`); None where there are none."""
 
@@ -104,6 +101,11 @@ class ItemDocument:
     """JSON from behind its properties up to the links of the tree."""
 
     etag: str
+
+    def properties(self) -> dict[str, Any]:
+        """Its properties, read anew."""
+        read: dict[str, Any] = orjson.loads(self.properties_json)
+        return read
 
     @property
     def body(self) -> bytes:
@@ -119,31 +121,45 @@ class ItemDocument:
 ReadDocument = CollectionDocument | ItemDocument
 
 
-def read_document(document: Mapping[str, Any] | bytes | ReadDocument) -> ReadDocument:
+def read_document(document: Mapping[str, Any] | bytes | ReadDocument, *, collection: str | None = None) -> ReadDocument:
     """Check a STAC Collection or Item and make it ready to send; one that was read already stays as it is.
+
+    Where a ``collection`` is given, only Items of it are taken, and those that name none are taken for its own.
 
     Raises
     ------
     InvalidItemError
         It is neither, or one that could not be served; names the document and the reason.
     """
-    if isinstance(document, CollectionDocument | ItemDocument):
+    if isinstance(document, ItemDocument | CollectionDocument):
         return document
     plain = _parsed(document)
-    name = _name(plain)
     kind = plain.get("type") if isinstance(plain, dict) else None
-    if kind not in ("Feature", "Collection"):
-        raise InvalidItemError(f"{name}: type {kind!r:.60}; give a STAC Feature or Collection")
     try:
-        return _read_item(plain) if kind == "Feature" else _read_collection(plain)
+        if kind == "Feature":
+            return _read_item(plain if collection is None else _joined(plain, collection))
+        if kind == "Collection" and collection is None:
+            return _read_collection(plain)
     except (InvalidItemError, InvalidExtentError) as error:
-        raise InvalidItemError(f"{name}: {error}") from None
+        raise InvalidItemError(f"{_name(plain)}: {error}") from None
+    wrong = "give a STAC Feature or Collection" if collection is None else "no STAC Item, whose type is Feature"
+    raise InvalidItemError(f"{_name(plain)}: type {kind!r:.60}; {wrong}")
+
+
+def _joined(item: dict[str, Any], collection: str) -> dict[str, Any]:
+    named = item.get("collection")
+    if named is not None and named != collection:
+        raise InvalidItemError(f"its collection is {named!r:.100}, not {collection!r:.100}")
+    item["collection"] = collection
+    return item
 
 
 def _parsed(document: Mapping[str, Any] | bytes) -> Any:  # noqa: ANN401 - any JSON
     try:
         return orjson.loads(document if isinstance(document, bytes) else _encode(document))
-    except (InvalidItemError, orjson.JSONDecodeError) as error:
+    except orjson.JSONDecodeError as error:
+        raise InvalidItemError(f"no JSON ({error})") from None
+    except InvalidItemError as error:
         raise InvalidItemError(f"{_name(document)}: no JSON ({error})") from None
 
 
@@ -249,17 +265,18 @@ def _read_collection(document: Mapping[str, Any]) -> CollectionDocument:
         *_other_links(document),
     ]
     body = orjson.dumps({**document, "links": links})
-    _refuse_nul(document, body)
+    _refuse_nul(document)
     return CollectionDocument(id=identity, body=body, etag=etag_of(body))
 
 
 def _read_item(document: Mapping[str, Any]) -> ItemDocument:
     identity, collection = _identity(document, "id"), _identity(document, "collection")
     _version(document)
-    if not isinstance(document.get("assets"), Mapping):
+    assets = document.get("assets")
+    if not isinstance(assets, dict):
         raise InvalidItemError("assets: missing; an Item has an object of them, if need be an empty one")
-    for key, asset in document["assets"].items():
-        if not isinstance(asset, Mapping) or not isinstance(asset.get("href"), str):
+    for key, asset in assets.items():
+        if not isinstance(asset, dict) or not isinstance(asset.get("href"), str):
             raise InvalidItemError(f"assets/{key}: it has no href")
     properties = document.get("properties")
     if not isinstance(properties, dict) or "datetime" not in properties:
@@ -268,12 +285,11 @@ def _read_item(document: Mapping[str, Any]) -> ItemDocument:
     outline, box = _place(document)
     head = orjson.dumps({key: document[key] for key in _BEFORE if key in document})[:-1] + b',"properties":'
     properties_json = orjson.dumps(properties)
-    others = {
-        key: value for key, value in document.items() if key not in _BEFORE and key not in ("properties", "links")
-    }
+    others = {key: value for key, value in document.items() if key not in _APART}
     links = b"".join(orjson.dumps(link) + b"," for link in _other_links(document))
     tail = b"," + orjson.dumps(others)[1:-1] + b',"links":[' + links
-    _refuse_nul(document, head, properties_json, tail)
+    if b"\\u0000" in head or b"\\u0000" in properties_json or b"\\u0000" in tail:
+        _refuse_nul(document)
     return ItemDocument(
         id=identity,
         collection=collection,
@@ -282,7 +298,6 @@ def _read_item(document: Mapping[str, Any]) -> ItemDocument:
         until=until,
         outline=outline,
         box=box,
-        properties=properties,
         text=_text(properties),
         head=head,
         properties_json=properties_json,
@@ -291,9 +306,9 @@ def _read_item(document: Mapping[str, Any]) -> ItemDocument:
     )
 
 
-def _refuse_nul(document: Mapping[str, Any], *pieces: bytes) -> None:
+def _refuse_nul(document: Mapping[str, Any]) -> None:
     """U+0000 is text in JSON, but in no database."""
-    if any(b"\\u0000" in piece for piece in pieces) and _holds_nul(document):
+    if _holds_nul(document):
         raise InvalidItemError("U+0000 in a text: no database can hold it")
 
 
@@ -307,10 +322,7 @@ def _holds_nul(value: Any) -> bool:  # noqa: ANN401 - any JSON
 
 def etag_of(*pieces: bytes) -> str:
     """A name for exactly these bytes."""
-    digest = blake2b(digest_size=12)
-    for piece in pieces:
-        digest.update(piece)
-    return digest.hexdigest()
+    return blake2b(b"".join(pieces), digest_size=12).hexdigest()
 
 
 def _text(properties: Mapping[str, Any]) -> str | None:
@@ -378,7 +390,7 @@ def _place(document: Mapping[str, Any]) -> tuple[bytes | None, Box | None]:
 
 
 def _drawn_box(bbox: Any) -> BBox:  # noqa: ANN401 - any JSON
-    if not isinstance(bbox, list) or not all(_is_number(edge) for edge in bbox):
+    if not isinstance(bbox, list) or not all(map(_is_number, bbox)):
         raise InvalidItemError("bbox: missing; an Item with a geometry needs west, south, east, north")
     return BBox.of(bbox)
 
@@ -394,7 +406,7 @@ def _shape(geometry: Mapping[str, Any], box: BBox) -> BaseGeometry:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
 
 
 def _link(rel: str, href: str, media_type: str) -> dict[str, str]:
@@ -404,9 +416,11 @@ def _link(rel: str, href: str, media_type: str) -> dict[str, str]:
 def _other_links(document: Mapping[str, Any]) -> list[Any]:
     """The document's own links that do not belong to the tree: licence, derived_from, about."""
     links = document.get("links") or []
-    if not isinstance(links, list) or not all(isinstance(link, Mapping) for link in links):
+    if not isinstance(links, list):
         raise InvalidItemError("links: not an array of objects")
     for link in links:
+        if not isinstance(link, dict):
+            raise InvalidItemError("links: not an array of objects")
         if not isinstance(link.get("rel"), str) or not isinstance(link.get("href"), str):
             raise InvalidItemError("links: each one needs a rel and a href")
     return [link for link in links if link["rel"] not in TREE]

@@ -103,13 +103,21 @@ def parse_time(text: str) -> datetime:
     if offset is None:
         raise InvalidExtentError(f"datetime: {text!r} has no UTC offset; write {text}Z if it is UTC")
     leap = seconds == "60"
+    if fraction is None and offset == "Z" and not leap:  # as nearly every one is written
+        return _of_calendar(f"{date}T{minutes}{seconds}+00:00", text)
     micro = f".{(fraction or '.0')[1:7]:0<6}"
+    plain = f"{date}T{minutes}{'59' if leap else seconds}{micro}{offset.upper().replace('Z', '+00:00')}"
+    moment = _of_calendar(plain, text)
     try:
-        moment = datetime.fromisoformat(
-            f"{date}T{minutes}{'59' if leap else seconds}{micro}{offset.upper().replace('Z', '+00:00')}"
-        )
         return moment.astimezone(UTC) + timedelta(seconds=1 if leap else 0)
-    except (ValueError, OverflowError) as error:
+    except OverflowError as error:
+        raise InvalidExtentError(f"datetime: {text!r} is no moment of the calendar ({error})") from None
+
+
+def _of_calendar(plain: str, text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(plain)
+    except ValueError as error:
         raise InvalidExtentError(f"datetime: {text!r} is no moment of the calendar ({error})") from None
 
 

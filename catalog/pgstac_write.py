@@ -263,6 +263,6 @@ def _count(connection: Connection, summary: Summary, new: Sequence[ItemDocument]
     if not moved and not was_stale:
         summary.stale.discard("")
     for item in new:
-        summary.add(item.properties, item.box, item.since, item.until)
+        summary.add(item.properties(), item.box, item.since, item.until)
     if before != summary.properties.keys():
         bump(connection)

@@ -153,7 +153,7 @@ class SqliteView:
         with _limited(connection, QUICK_STEPS) as spent:
             try:
                 return self._page(connection, search, position)
-            except KeyError:
+            except KeyError:  # an item went away between two statements
                 return None
             except sqlite3.OperationalError:
                 if not spent():
@@ -177,7 +177,7 @@ class SqliteView:
             rows.reverse()
         onwards, back = more or backwards, more if backwards else position is not None
         return Page(
-            items=_bodies(connection, rows),
+            items=tuple(_body(row) for row in rows),
             next_token=self._token(_end(rows, position, backwards=False), search) if onwards else None,
             previous_token=self._token(_end(rows, position, backwards=True), search) if back else None,
             matched=_count(connection, query) if search.count else None,
@@ -264,7 +264,7 @@ def _missing(collection: str) -> Document:
 def _end(rows: Sequence[Row], position: Position | None, *, backwards: bool) -> Position | None:
     """Where the page before these rows ends, or the one after them begins."""
     if rows:
-        _, _, item, collection, *keys = rows[0 if backwards else -1]
+        _, _, item, collection, *keys, _, _, _ = rows[0 if backwards else -1]
         return Position(backwards=backwards, keys=tuple(keys), id=item, collection=collection)
     # The items went away while somebody paged here; the way back is still there.
     return position.turned() if position is not None and position.backwards != backwards else None
@@ -282,14 +282,6 @@ def _count(connection: sqlite3.Connection, query: Query) -> int | None:
     return counted if counted <= MAX_MATCHED else None
 
 
-def _bodies(connection: sqlite3.Connection, rows: Sequence[Row]) -> tuple[bytes, ...]:
-    """The documents of a page, in its order."""
-    statement = """SELECT seq, head, properties, tail FROM items JOIN documents USING (seq)
-        WHERE seq IN (SELECT value FROM json_each(?))"""
-    pieces = {
-        seq: (head, properties.encode(), tail)
-        for seq, head, properties, tail in connection.execute(
-            statement, (orjson.dumps([row[0] for row in rows]).decode(),)
-        )
-    }
-    return tuple(item_body(*pieces[row[0]], row[3], row[2]) for row in rows)
+def _body(row: Row) -> bytes:
+    head, properties, tail = row[-3:]
+    return item_body(head, properties.encode(), tail, row[3], row[2])

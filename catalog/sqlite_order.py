@@ -1,14 +1,16 @@
 """The order of a search, and the place in it where a page starts, as SQL (keyset paging)."""
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from catalog.filter import CORE
 from catalog.filter_sql import Sql, around, joined
+from catalog.search import SortKey
 from catalog.sqlite_query import Query
 from catalog.token import KeyValue, Position
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """The order of a search, in the direction of reading."""
 
@@ -16,6 +18,11 @@ class Order:
     """Of each sort key: its value, whether downwards, whether it may be missing."""
 
     backwards: bool
+
+    @cached_property
+    def whole(self) -> Sql:
+        """For ORDER BY."""
+        return self.text()
 
     def text(self, *, skip: int = 0, known: bool = False) -> Sql:
         """For ORDER BY; ``skip`` leading keys are the same for all rows, or the first is ``known``: not missing."""
@@ -70,9 +77,11 @@ def bound(sql: Sql, at: int, value: KeyValue) -> Sql:
 
 def order_of(query: Query, *, backwards: bool) -> Order:
     """Sort keys, then collection and id in the direction of the first of them."""
-    keys = [
-        (value, key.descending, key.property not in CORE)
-        for key, value in zip(query.search.sortby, query.keys, strict=True)
-    ]
-    down = query.search.sortby[0].descending
+    return _order(query.search.sortby, query.keys, backwards)
+
+
+@lru_cache(maxsize=256)
+def _order(sortby: tuple[SortKey, ...], values: tuple[Sql, ...], backwards: bool) -> Order:
+    keys = [(value, key.descending, key.property not in CORE) for key, value in zip(sortby, values, strict=True)]
+    down = sortby[0].descending
     return Order((*keys, (Sql("collection"), down, False), (Sql("id"), down, False)), backwards)

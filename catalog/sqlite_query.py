@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ import orjson
 from catalog import aggregate
 from catalog.extent import TimeWindow, microseconds
 from catalog.filter import And, Comparison, Constant, Membership, Predicate, Property, Spatial, conjuncts
-from catalog.filter_sql import Sql, around, compile_filter, joined
+from catalog.filter_sql import Sql, compile_filter, joined
 from catalog.folding import words
 from catalog.place import Place
 from catalog.search import Search
@@ -111,18 +112,28 @@ def keys_in_places(query: Query, since: float | None = None, until: float | None
     assert query.place is not None
     window = query.search.datetime
     text = _TREE
-    values: list[float] = []
+    values: tuple[float, ...] = ()
     if window is not None and window.end is not None:
-        text, values = f"{text} AND since <= ?", [*values, microseconds(window.end) / DAY_US]
+        text, values = f"{text} AND since <= ?", (microseconds(window.end) / DAY_US,)
     if window is not None and window.start is not None:
-        text, values = f"{text} AND until >= ?", [*values, microseconds(window.start) / DAY_US]
+        text, values = f"{text} AND until >= ?", (*values, microseconds(window.start) / DAY_US)
     if since is not None and until is not None:
-        text, values = f"{text} AND until >= ? AND since <= ?", [*values, since, until]
-    boxes = [(east, west, north, south, *values) for west, south, east, north in query.place.boxes]
-    return Sql(" UNION ".join([text] * len(boxes)), tuple(value for box in boxes for value in box))
+        text, values = f"{text} AND until >= ? AND since <= ?", (*values, since, until)
+    boxes = query.place.boxes
+    if len(boxes) == 1:
+        ((west, south, east, north),) = boxes
+        return Sql(text, (east, west, north, south, *values))
+    of_each = [(east, west, north, south, *values) for west, south, east, north in boxes]
+    return Sql(" UNION ".join([text] * len(boxes)), tuple(value for some in of_each for value in some))
 
 
 _TREE = "SELECT key / 2 AS seq FROM places WHERE west <= ? AND east >= ? AND south <= ? AND north >= ?"
+
+
+def keys_with_times(query: Query) -> Sql:
+    """The same, with the first and the last moment that each may have, in days, a little too early and too late."""
+    keys = keys_in_places(query)
+    return Sql(keys.text.replace("AS seq FROM", "AS seq, since, until FROM"), keys.values)
 
 
 def _time_conditions(window: TimeWindow | None) -> list[Sql]:
@@ -141,15 +152,20 @@ def doubt(query: Query) -> Sql:
     """
     if query.place is None:
         return Sql("NULL")
-    outline = Sql(
-        "(SELECT CASE WHEN length(shape) <= ? THEN shape ELSE 1 END FROM documents WHERE seq = items.seq)", (AT_HAND,)
-    )
     if not query.place.is_boxes:
-        return outline
-    text = "west <= east AND west >= ? AND south >= ? AND east <= ? AND north <= ?"
-    return around(
-        "CASE WHEN {} THEN NULL ELSE {} END", joined(" OR ", (Sql(text, box) for box in query.place.boxes)), outline
-    )
+        return Sql(_OUTLINE)
+    boxes = query.place.boxes
+    return Sql(_doubt_in_boxes(len(boxes)), tuple(edge for box in boxes for edge in box))
+
+
+_OUTLINE = f"""(SELECT CASE WHEN length(shape) <= {AT_HAND} THEN shape ELSE 1 END
+    FROM documents WHERE seq = items.seq)"""  # noqa: S608
+
+
+@cache
+def _doubt_in_boxes(count: int) -> str:
+    inside = "west <= east AND west >= ? AND south >= ? AND east <= ? AND north <= ?"
+    return f"CASE WHEN {' OR '.join([inside] * count)} THEN NULL ELSE {_OUTLINE} END"
 
 
 def array(values: Iterable[object]) -> str:

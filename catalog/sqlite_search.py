@@ -2,7 +2,8 @@
 
 Three ways lead to the items of a page, and the one that should look at the fewest is taken:
 
-few     by their ids, out of the R*Tree, or by an indexed property, where these are few: list them, sort them
+few     by their ids, out of the R*Tree, or by an indexed property, where these are few: list them, sort them; the tree
+        knows about when each one is, so that only those are read whose turn it may be
 slices  a place, in order of time: out of the R*Tree, one slice of time after the other until the page is full
 walk    along an index in the order itself, trying every item; or, where there is no such index, all of them sorted
 
@@ -12,7 +13,9 @@ Outlines are looked at last, and only until the page is full.
 import math
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -22,11 +25,11 @@ from catalog.filter import CORE, Comparison, Constant, Membership, Predicate, Pr
 from catalog.filter_sql import Sql, around, joined
 from catalog.place import Place
 from catalog.sqlite_order import bound, order_of
-from catalog.sqlite_query import Query, array, doubt, in_boxes, in_collections, keys_in_places
+from catalog.sqlite_query import Query, array, doubt, in_boxes, in_collections, keys_in_places, keys_with_times
 from catalog.sqlite_schema import DAY_US
 from catalog.token import Position
 
-FEW = 256
+FEW = 512
 """So many candidates are listed and sorted rather than found in order."""
 
 MAX_ITEMS_BY_ID = 1_000_000
@@ -36,13 +39,24 @@ WALK_SPEED = 8.0
 """Items that a walk tries in about the time that one candidate of a list takes; both give the same page."""
 
 Row = tuple[Any, ...]
-"""seq, `doubt`, id, collection, then a value for each sort key."""
+"""seq, `doubt`, id, collection, a value for each sort key, and perhaps the pieces of the document."""
+
+PIECES = ("head", "properties", "tail")
 
 
 def find(connection: sqlite3.Connection, query: Query, position: Position | None) -> list[Row]:
-    """List the items of a page, and one more where there is one, in the direction of reading."""
+    """List the items of a page, and one more where there is one, in the direction of reading; all with `PIECES`."""
     wanted = query.search.limit + 1
-    return list(islice(_exact(connection, query, _in_order(connection, query, position), wanted), wanted))
+    found = list(islice(_exact(connection, query, _in_order(connection, query, position), wanted), wanted))
+    return found if not found or len(found[0]) > 4 + len(query.keys) else _whole(connection, found)
+
+
+def _whole(connection: sqlite3.Connection, rows: list[Row]) -> list[Row]:
+    """The same rows with the pieces of their documents."""
+    wanted = _one_of([row[0] for row in rows])
+    statement = f"SELECT seq, {', '.join(PIECES)} FROM items JOIN documents USING (seq) WHERE {wanted.text}"  # noqa: S608
+    pieces = {seq: pieces for seq, *pieces in connection.execute(statement, wanted.values)}
+    return [(*row, *pieces[row[0]]) for row in rows]
 
 
 def matching(connection: sqlite3.Connection, query: Query, columns: Sequence[Sql] = ()) -> Iterator[Row]:
@@ -56,21 +70,80 @@ def matching(connection: sqlite3.Connection, query: Query, columns: Sequence[Sql
 
 def _in_order(connection: sqlite3.Connection, query: Query, position: Position | None) -> Iterator[Row]:
     """Items that meet every condition but perhaps the exact outline, in the direction of reading."""
+    if query.place is not None and query.search.ids is None and query.search.sortby[0].property == "datetime":
+        timed = _timed(connection, query)
+        return _slices(connection, query, position) if timed is None else _by_turns(connection, query, position, timed)
     few = _few(connection, query)
     if few is not None:
         return _sorted(connection, query, position, few)
     if query.search.sortby[0].property != "datetime":
         return _walk_by_key(connection, query, position)
-    return (_walk_in_time if query.place is None else _slices)(connection, query, position)
+    return _walk_in_time(connection, query, position)
+
+
+Timed = tuple[int, float, float]
+"""seq, and the first and the last moment that the item may have, in days since 1970."""
+
+
+def _timed(connection: sqlite3.Connection, query: Query) -> list[Timed] | None:
+    """What is in the place, by the R*Tree; None where it is much."""
+    enough = FEW + 2 * query.search.limit
+    keys = keys_with_times(query)
+    rows: list[Timed] = connection.execute(f"{keys.text} LIMIT ?", (*keys.values, enough + 1)).fetchall()
+    return rows if len(rows) <= enough else None
+
+
+def _by_turns(
+    connection: sqlite3.Connection, query: Query, position: Position | None, timed: list[Timed]
+) -> Iterator[Row]:
+    """From the end where reading starts: a row is given once nothing that was not read yet can come before it."""
+    order = order_of(query, backwards=position is not None and position.backwards)
+    (_, down, _), *others = order.keys
+    downwards = down != order.backwards
+    if len(others) > len(TIES):  # sorted by more than time
+        yield from _sorted(connection, query, position, [seq for seq, _, _ in timed])
+        return
+    timed.sort(key=itemgetter(2 if downwards else 1), reverse=downwards)
+    at_once = query.search.limit + MORE
+    waiting: list[Row] = []
+    for start in range(0, len(timed), at_once):
+        seqs = [seq for seq, _, _ in timed[start : start + at_once]]
+        conditions = [_one_of(seqs), *in_collections(query), *([] if position is None else [order.beyond(position)])]
+        waiting += _rows(connection, query, conditions, source="items NOT INDEXED", whole=True)
+        waiting.sort(key=itemgetter(4, 3, 2), reverse=downwards)
+        if start + at_once < len(timed):
+            _, since, until = timed[start + at_once]
+            end = (until if downwards else since) * DAY_US
+            ready = sum(row[4] > end if downwards else row[4] < end for row in waiting)
+        else:
+            ready = len(waiting)
+        yield from waiting[:ready]
+        del waiting[:ready]
+
+
+TIES = ("collection", "id")
+
+MORE = 5
+"""Rows that are read beyond those of a page: some turn out not to touch the place."""
+
+
+def _one_of(seqs: Sequence[int]) -> Sql:
+    """A few are bound one by one, which is faster; as many as a power of two, so that there are few statements."""
+    if len(seqs) > FEW:
+        return Sql("seq IN (SELECT value FROM json_each(?))", (orjson.dumps(seqs).decode(),))
+    count = 1 << (len(seqs) - 1).bit_length()
+    return Sql(_places(count), (*seqs, *[seqs[-1]] * (count - len(seqs))))
+
+
+@cache
+def _places(count: int) -> str:
+    return f"seq IN ({', '.join('?' * count)})"
 
 
 def _few(connection: sqlite3.Connection, query: Query) -> list[int] | None:
     """Items among which all that are wanted must be, where these are few; None where they would be too many."""
-    in_time = query.search.sortby[0].property == "datetime"
     wanted = query.search.limit + 1
-    enough = FEW + 2 * wanted
-    if query.place is None or not in_time:
-        enough = max(enough, int(math.sqrt(wanted * _total(connection) / WALK_SPEED)))
+    enough = max(FEW + 2 * wanted, int(math.sqrt(wanted * _total(connection) / WALK_SPEED)))
     if query.search.ids is not None:
         names = Sql("SELECT seq FROM items WHERE id IN (SELECT value FROM json_each(?))", (array(query.search.ids),))
         return _listed(connection, names, MAX_ITEMS_BY_ID)
@@ -103,11 +176,11 @@ def _sorted(connection: sqlite3.Connection, query: Query, position: Position | N
     if not seqs:
         return iter(())
     order = order_of(query, backwards=position is not None and position.backwards)
-    conditions = [Sql("seq IN (SELECT value FROM json_each(?))", (orjson.dumps(seqs).decode(),))]
-    conditions += in_collections(query)
+    conditions = [_one_of(seqs), *in_collections(query)]
     if position is not None:
         conditions.append(order.beyond(position))
-    return _rows(connection, query, conditions, order=order.text(), source="items NOT INDEXED")
+    whole = len(seqs) <= 2 * query.search.limit  # else most of what is read and sorted would be documents for nobody
+    return _rows(connection, query, conditions, order=order.whole, source="items NOT INDEXED", whole=whole)
 
 
 def _by_column(part: Predicate, columns: Mapping[str, str]) -> Sql | None:
@@ -157,7 +230,7 @@ def _slices(connection: sqlite3.Connection, query: Query, position: Position | N
             *([] if position is None else [order.beyond(position)]),
         ]
         found = 0
-        for row in _rows(connection, query, conditions, order=order.text(), source="items NOT INDEXED"):
+        for row in _rows(connection, query, conditions, order=order.whole, source="items NOT INDEXED"):
             found += 1
             yield row
         low, high = (low, start - 1) if downwards else (end + 1, high)
@@ -210,7 +283,8 @@ def _walk_in_time(
         source = "items INDEXED BY items_of_collection"
     else:
         source = "items INDEXED BY items_in_order"
-    yield from _rows(connection, query, [*in_collections(query), *conditions], order=order.text(), source=source)
+    conditions = [*in_collections(query), *conditions]
+    yield from _rows(connection, query, conditions, order=order.whole, source=source, whole=True)
 
 
 def _walk_by_key(connection: sqlite3.Connection, query: Query, position: Position | None) -> Generator[Row, None, None]:
@@ -222,7 +296,7 @@ def _walk_by_key(connection: sqlite3.Connection, query: Query, position: Positio
     if first.property in CORE:
         if position is not None:
             conditions.append(order.beyond(position))
-        yield from _rows(connection, query, conditions, order=order.text())
+        yield from _rows(connection, query, conditions, order=order.whole)
         return
     at = None if position is None else position.keys[0]
     valued, missing = around("({} IS NOT NULL)", key), around("({} IS NULL)", key)
@@ -249,6 +323,7 @@ def _rows(
     order: Sql | None = None,
     source: str = "items",
     columns: Sequence[Sql] | None = None,
+    whole: bool = False,
 ) -> Iterator[Row]:
     """Run one statement; every value is bound, the rest of its text is this program's own."""
     doubtful, keys = doubt(query), query.keys if columns is None else columns
@@ -257,6 +332,8 @@ def _rows(
     if order is not None:
         tail = around("{} ORDER BY {}", tail, order)
     selected = ", ".join(("seq", doubtful.text, "id", "collection", *(key.text for key in keys)))
+    if whole:  # in this order, whatever SQLite thinks
+        selected, source = f"{selected}, {', '.join(PIECES)}", f"{source} CROSS JOIN documents USING (seq)"
     values = [*doubtful.values, *(value for key in keys for value in key.values), *tail.values]
     return iter(connection.execute(f"SELECT {selected} FROM {source}{tail.text}", values))  # noqa: S608
 

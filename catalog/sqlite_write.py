@@ -2,7 +2,8 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -18,6 +19,8 @@ _ITEM = (
     "seq", "id", "collection", "moment", "since", "until", "west", "south", "east", "north", "modified", "etag", "text",
     "properties",
 )  # fmt: skip
+
+_Row = tuple[Any, ...]
 
 
 def write(
@@ -149,39 +152,50 @@ def _put_items(
         raise InvalidItemError(f"{items[0].id!r:.100}: collection {collection!r:.100} is unknown; put it first")
     summary = read_summary(connection, collection)
     names = set(summary.properties)
-    changed = [item for item in items if _make_room(connection, item, summary, condition)]
+    there = _there(connection, collection, items)
+    for item in items:
+        check(condition, item.id, None if item.id not in there else there[item.id][0].hex())
+    changed = [item for item in items if item.id not in there or there[item.id][0].hex() != item.etag]
     if not changed:
         return
     for item in changed:
-        summary.add(item.properties, item.box, item.since, item.until)
+        if item.id in there:
+            _make_room(connection, item, there[item.id], summary)
+    properties = [item.properties() for item in changed]
+    for item, held in zip(changed, properties, strict=True):
+        summary.add(held, item.box, item.since, item.until)
     if _add_columns(connection, summary) or names != summary.properties.keys():
         _bump(connection)
-    _insert(connection, changed, now)
+    _insert(connection, changed, properties, now)
     keep_summary(connection, collection, summary, now=now)
 
 
-def _make_room(connection: sqlite3.Connection, item: ItemDocument, summary: Summary, condition: Condition) -> bool:
-    """Take out what an item replaces; whether the item has to be written at all."""
-    old = connection.execute(
-        "SELECT etag, seq, properties, west, south, east, north, since, until FROM items"
-        " WHERE id = ? AND collection = ?",
-        (item.id, item.collection),
-    ).fetchone()
-    check(condition, item.id, None if old is None else old[0].hex())
-    if old is None:
-        return True
-    if old[0].hex() == item.etag:
-        return False
-    connection.execute("DELETE FROM items WHERE seq = ?", (old[1],))
-    same_place = (old[3:7], old[7:]) == (item.box or (None,) * 4, (item.since, item.until))
+def _there(
+    connection: sqlite3.Connection, collection: str, items: Sequence[ItemDocument]
+) -> dict[str, tuple[Any, ...]]:
+    """What is there under the same ids."""
+    rows = connection.execute(
+        "SELECT id, etag, seq, properties, west, south, east, north, since, until FROM items"
+        " WHERE collection = ? AND id IN (SELECT value FROM json_each(?))",
+        (collection, orjson.dumps([item.id for item in items]).decode()),
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
+def _make_room(connection: sqlite3.Connection, item: ItemDocument, old: _Row, summary: Summary) -> None:
+    """Take out what an item replaces."""
+    _, seq, properties, *place = old
+    connection.execute("DELETE FROM items WHERE seq = ?", (seq,))
+    same_place = place == [*(item.box or (None,) * 4), item.since, item.until]
     was_stale = "" in summary.stale
-    summary.remove(orjson.loads(old[2]))
+    summary.remove(orjson.loads(properties))
     if same_place and not was_stale:
         summary.stale.discard("")
-    return True
 
 
-def _insert(connection: sqlite3.Connection, items: Sequence[ItemDocument], now: int) -> None:
+def _insert(
+    connection: sqlite3.Connection, items: Sequence[ItemDocument], properties: Sequence[Mapping[str, Any]], now: int
+) -> None:
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM items").fetchone()
     numbered = list(enumerate(items, start=last + 1))
     own = columns(connection)
@@ -193,9 +207,9 @@ def _insert(connection: sqlite3.Connection, items: Sequence[ItemDocument], now: 
             (
                 seq, item.id, item.collection, item.moment, item.since, item.until, *(item.box or nowhere), now,
                 bytes.fromhex(item.etag), item.text, item.properties_json.decode(),
-                *(_scalar(item.properties.get(name)) for name in own),
+                *(_scalar(held.get(name)) for name in own),
             )
-            for seq, item in numbered
+            for (seq, item), held in zip(numbered, properties, strict=True)
         ],
     )  # fmt: skip
     connection.executemany(

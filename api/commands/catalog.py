@@ -51,16 +51,16 @@ def import_(*, source: Path, collection: Path | None, rejects: Path | None, rest
       overflight catalog import some/static/catalog.json
     """
     settings = settings_of(data=data)
-    from api.installation import Installation
+    from api.catalog_store import data_folder, opened_catalog
     from catalog.transfer.importing import import_source
 
     rejects = source.with_name(f"{source.name}.rejects.ndjson") if rejects is None else rejects
-    with Installation.open(settings) as installation, ProgressBars() as bars:
+    with opened_catalog(settings) as store, ProgressBars() as bars:
         report = import_source(
-            installation.catalog,
+            store,
             source,
             collection=collection,
-            state=installation.data / "imports",
+            state=data_folder(settings) / "imports",
             rejects=rejects,
             restart=restart,
             progress=bars,
@@ -123,15 +123,15 @@ def export(
       overflight catalog export static --collection sandbox-scenes
     """
     settings = settings_of(data=data)
-    from api.installation import Installation
+    from api.catalog_store import data_folder, opened_catalog
     from catalog.transfer.exporting import export_items, format_of
 
     search = _search(collections, ids=ids, bbox=bbox, datetime=datetime, filter_=filter_)
-    with Installation.open(settings) as installation, ProgressBars() as bars:
+    with opened_catalog(settings) as store, ProgressBars() as bars:
         # Whoever reads them elsewhere finds the files where they are served, or else where they lie.
-        files = f"{settings.public_url}/files" if settings.public_url else installation.assets.root.as_uri()
+        files = f"{settings.public_url}/files" if settings.public_url else (data_folder(settings) / "assets").as_uri()
         form = form or format_of(target)
-        count = export_items(installation.catalog.view(), search, target, form, files=files, progress=bars)
+        count = export_items(store.view(), search, target, form, files=files, progress=bars)
     click.echo(f"{count} exported to {target}")
 
 
@@ -168,11 +168,11 @@ def refresh(*, collection: str | None, data: Path | None) -> None:
       OVERFLIGHT_CATALOG=postgresql://localhost/catalog overflight catalog refresh
     """
     settings = settings_of(data=data)
-    from api.installation import Installation
+    from api.catalog_store import opened_catalog
     from catalog.pgstac import PgstacCatalog
 
-    with Installation.open(settings) as installation:
-        if not isinstance(installation.catalog, PgstacCatalog):
+    with opened_catalog(settings) as store:
+        if not isinstance(store, PgstacCatalog):
             raise click.ClickException("only a catalog in PostgreSQL has other writers; set OVERFLIGHT_CATALOG")
-        mended = installation.catalog.refresh(collection)
+        mended = store.refresh(collection)
     click.echo(f"refreshed; {mended} outlines mended")

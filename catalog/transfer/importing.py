@@ -1,35 +1,68 @@
 """Items in bulk into a catalog: batch by batch, naming every one that does not fit, going on where it was stopped."""
 
+import gc
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any, Self
+from typing import NamedTuple, Self
 
 import orjson
 
 from catalog.document import CollectionDocument, ItemDocument, read_document
 from catalog.errors import InvalidItemError
 from catalog.search import Catalog
-from catalog.transfer.sources import Entry, Source, open_source
+from catalog.transfer.sources import Piece, Source, open_source
 
 Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is done, of how much."""
 
-BATCH = 5_000
-"""Items of one transaction."""
+BATCH = 10_000
+"""Items of one transaction. In a small one each index is written nearly as a whole for a few Items of each page."""
+
+PIECE = 1_000
+"""Items that are checked in one go."""
+
+AHEAD = 3 * BATCH // PIECE
+"""Pieces that are checked, or wait for it, while others are written."""
 
 PARALLEL_BYTES = 2**25
 """A larger source is checked by further processes while this one writes."""
 
 Checked = CollectionDocument | ItemDocument | str
 """A document, or why it is none."""
+
+
+class _Found(NamedTuple):
+    """An entry of a source, checked."""
+
+    place: str
+    done: int
+    checked: Checked
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Pieces of a source, checked; the text of an entry is read again where it is asked for."""
+
+    pieces: Sequence[tuple[Piece, Sequence[_Found]]]
+
+    def found(self) -> list[_Found]:
+        return [one for _, found in self.pieces for one in found]
+
+    def texts(self, places: set[str]) -> dict[str, bytes]:
+        return {
+            entry.place: entry.body
+            for piece, found in self.pieces
+            if any(one.place in places for one in found)
+            for entry in piece.entries()
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +126,17 @@ def import_source(
     if note.done == 0 and rejects is not None:
         rejects.unlink(missing_ok=True)
     with ExitStack() as stack:
+        stack.enter_context(_uncollected())
         stack.enter_context(getattr(catalog, "bulk", nullcontext)())
-        check = stack.enter_context(_Checking(source, name))
-        entries = islice(source.entries(), note.done, None)
-        while some := check.next(entries, batch):
-            report.imported += _put(catalog, some, report.rejected, rejects)
-            note.write(note.done + len(some), report.rejected_before + len(report.rejected))
+        checking = stack.enter_context(_Checking(source, name))
+        size = min(batch, PIECE)
+        pieces = checking.pieces(source.pieces(note.done, size))
+        while some := list(islice(pieces, batch // size)):
+            found = [one for _, part in some for one in part]
+            report.imported += _put(catalog, _Batch(some), report.rejected, rejects)
+            note.write(note.done + len(found), report.rejected_before + len(report.rejected))
             if progress is not None:
-                progress("import", some[-1][0].done, source.total)
+                progress("import", found[-1].done, source.total)
     note.forget()
     if progress is not None:
         progress("import", source.total, source.total)
@@ -146,19 +182,18 @@ class _Note:
 
 
 class _Checking:
-    """Checks entries, in order; of a large source in other processes, ahead of those who wait for them."""
+    """Checks pieces, in order; of a large source in other processes too, ahead of who waits for them."""
 
     def __init__(self, source: Source, collection: str | None) -> None:
         self._collection = collection
         large = source.path.is_file() and source.path.stat().st_size > PARALLEL_BYTES
         self._workers = max(1, (os.cpu_count() or 1) - 1) if large else 0
         self._pool: ProcessPoolExecutor | None = None
-        self._ahead: deque[tuple[list[Entry], Future[list[Checked]]]] = deque()
 
     def __enter__(self) -> Self:
         if self._workers:
             self._pool = ProcessPoolExecutor(
-                self._workers, mp_context=get_context("spawn"), initializer=_end_with_parent
+                self._workers, mp_context=get_context("spawn"), initializer=_start_checking
             )
         return self
 
@@ -166,26 +201,48 @@ class _Checking:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def next(self, entries: Iterator[Entry], count: int) -> list[tuple[Entry, Checked]]:
-        """The next of them, as documents; none at the end."""
+    def pieces(self, pieces: Iterator[Piece]) -> Iterator[tuple[Piece, list[_Found]]]:
+        """Each with what is found in it."""
         if self._pool is None:
-            some = list(islice(entries, count))
-            return _with_reasons(some, _checked([one.body for one in some], self._collection))
-        while len(self._ahead) < 2 * self._workers + 1 and (some := list(islice(entries, count))):
-            bodies = [one.body for one in some]
-            self._ahead.append((some, self._pool.submit(_checked, bodies, self._collection)))
-        if not self._ahead:
-            return []
-        some, found = self._ahead.popleft()
-        return _with_reasons(some, found.result())
+            yield from ((piece, _check_piece(piece, self._collection)) for piece in pieces)
+            return
+        ahead: deque[tuple[Piece, Future[list[_Found]]]] = deque()
+        while True:
+            for piece in islice(pieces, AHEAD - len(ahead)):
+                ahead.append((piece, self._pool.submit(_check_piece, piece, self._collection)))
+            if not ahead:
+                return
+            piece, future = ahead.popleft()
+            if not future.done():
+                self._help(ahead)
+            yield piece, future.result()
+
+    def _help(self, ahead: deque[tuple[Piece, Future[list[_Found]]]]) -> None:
+        """Rather than wait, check what is furthest from its turn."""
+        for place in range(len(ahead) - 1, -1, -1):
+            piece, future = ahead[place]
+            if future.cancel():
+                mine: Future[list[_Found]] = Future()
+                mine.set_result(_check_piece(piece, self._collection))
+                ahead[place] = piece, mine
+                return
 
 
-def _with_reasons(some: list[Entry], found: list[Checked]) -> list[tuple[Entry, Checked]]:
-    return [(entry, entry.reason or one) for entry, one in zip(some, found, strict=True)]
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Documents hold no cycles; to look for some among so many objects is a tenth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
-def _end_with_parent() -> None:
+def _start_checking() -> None:
     """A process whose parent was killed would wait for its next piece of work for good."""
+    gc.disable()
 
     def wait() -> None:
         parent = parent_process()
@@ -196,62 +253,44 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _checked(bodies: Sequence[bytes], collection: str | None) -> list[Checked]:
-    """Read documents; runs in a process of its own too."""
-    return [_check(body, collection) for body in bodies]
+def _check_piece(piece: Piece, collection: str | None) -> list[_Found]:
+    """Read a piece; runs in a process of its own too."""
+    return [_Found(one.place, one.done, one.reason or _check(one.body, collection)) for one in piece.entries()]
 
 
 def _check(body: bytes, collection: str | None) -> Checked:
     try:
-        if collection is None:
-            return read_document(body)
-        item = orjson.loads(body)
-        reason = _misfit(item, collection)
-        if reason is not None:
-            return reason
-        return read_document(
-            body if item.get("collection") is not None else orjson.dumps({**item, "collection": collection})
-        )
-    except orjson.JSONDecodeError as error:
-        return f"no JSON ({error})"
+        return read_document(body, collection=collection)
     except InvalidItemError as error:
         return str(error)
 
 
-def _misfit(item: Any, collection: str) -> str | None:  # noqa: ANN401 - any JSON
-    if not isinstance(item, dict) or item.get("type") != "Feature":
-        return "no STAC Item; its type must be Feature"
-    named = item.get("collection")
-    if named is not None and named != collection:
-        return f"its collection is {named!r:.100}, not {collection!r}"
-    return None
-
-
-def _put(
-    catalog: Catalog, some: Sequence[tuple[Entry, Checked]], rejected: list[Rejected], rejects: Path | None
-) -> int:
+def _put(catalog: Catalog, batch: _Batch, rejected: list[Rejected], rejects: Path | None) -> int:
     """Put those that are right; where the catalog refuses one, each half by itself, down to the one."""
-    right = [(entry, one) for entry, one in some if not isinstance(one, str)]
-    wrong = [(entry, one) for entry, one in some if isinstance(one, str)]
-    count = _put_right(catalog, right, wrong)
-    wrong.sort(key=lambda one: one[0].done)
-    rejected += [Rejected(place=entry.place, reason=reason) for entry, reason in wrong]
-    if wrong and rejects is not None:
+    found = batch.found()
+    wrong = [one for one in found if isinstance(one.checked, str)]
+    count = _put_right(catalog, [one for one in found if not isinstance(one.checked, str)], wrong)
+    if not wrong:
+        return count
+    wrong.sort(key=lambda one: one.done)
+    rejected += [Rejected(place=one.place, reason=str(one.checked)) for one in wrong]
+    if rejects is not None:
+        texts = batch.texts({one.place for one in wrong})
         with rejects.open("ab") as file:
-            for entry, reason in wrong:
-                text = entry.body.decode("utf-8", "replace").strip()
-                file.write(orjson.dumps({"place": entry.place, "reason": reason, "document": text}) + b"\n")
+            for one in wrong:
+                text = texts[one.place].decode("utf-8", "replace").strip()
+                file.write(orjson.dumps({"place": one.place, "reason": one.checked, "document": text}) + b"\n")
     return count
 
 
-def _put_right(catalog: Catalog, right: list[tuple[Entry, Any]], wrong: list[tuple[Entry, str]]) -> int:
+def _put_right(catalog: Catalog, right: list[_Found], wrong: list[_Found]) -> int:
     if not right:
         return 0
     try:
-        return catalog.put([document for _, document in right])
+        return catalog.put([one.checked for one in right])
     except InvalidItemError as error:
         if len(right) == 1:
-            wrong.append((right[0][0], str(error)))
+            wrong.append(right[0]._replace(checked=str(error)))
             return 0
         middle = len(right) // 2
         return _put_right(catalog, right[:middle], wrong) + _put_right(catalog, right[middle:], wrong)

@@ -1,13 +1,18 @@
-"""What an import reads: each Item of a source with the place where it stands, whatever the format."""
+"""What an import reads: each Item of a source with the place where it stands, whatever the format.
+
+A source comes in pieces, which know what they hold, or only where it is written: those are read by who checks them.
+"""
 
 import gzip
+import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -31,6 +36,14 @@ class Entry:
     """Why it cannot be read at all."""
 
 
+class Piece(Protocol):
+    """Some entries that follow each other; can be sent to another process."""
+
+    def entries(self) -> Sequence[Entry]:
+        """Read them; the same ones every time."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A file or folder of Items."""
@@ -42,8 +55,8 @@ class Source:
     identity: str
     """Changes with the content, as far as size, time and the first megabyte tell."""
 
-    entries: Callable[[], Iterator[Entry]]
-    """Reads it from the start."""
+    pieces: Callable[[int, int], Iterator[Piece]]
+    """Gives what is left behind so many entries, and so many in a piece; the last one has fewer."""
 
 
 def open_source(path: Path) -> Source:
@@ -60,7 +73,10 @@ def open_source(path: Path) -> Source:
         return _geoparquet(path)
     if path.suffix in (".json", ".geojson") and _is_whole(path):
         return _feature_collection(path)
-    return Source(path, path.stat().st_size, _identity(path), lambda: _lines(path))
+    size, identity = path.stat().st_size, _identity(path)
+    if path.suffix == ".gz":
+        return Source(path, size, identity, _held(lambda: _compressed_lines(path)))
+    return Source(path, size, identity, lambda skip, count: _lines(path, skip, count))
 
 
 def _identity(path: Path) -> str:
@@ -70,19 +86,75 @@ def _identity(path: Path) -> str:
     return blake2b(f"{status.st_size}:{status.st_mtime_ns}:".encode() + head, digest_size=12).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A piece that is in memory."""
+
+    some: Sequence[Entry]
+
+    def entries(self) -> Sequence[Entry]:
+        return self.some
+
+
+def _held(entries: Callable[[], Iterator[Entry]]) -> Callable[[int, int], Iterator[Piece]]:
+    """Pieces of what can only be read from the start."""
+
+    def pieces(skip: int, count: int) -> Iterator[Piece]:
+        left = islice(entries(), skip, None)
+        while some := list(islice(left, count)):
+            yield _Held(some)
+
+    return pieces
+
+
 # --- newline-delimited JSON ---
 
 
-def _lines(path: Path) -> Iterator[Entry]:
-    """Lines that are not blank; a compressed file counts by what is read of it."""
-    with path.open("rb") as raw:
-        compressed = path.suffix == ".gz"
-        file: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if compressed else raw
-        end = 0
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Lines of a file; blank ones are no entries."""
+
+    path: Path
+    start: int
+    end: int
+    number: int
+    """Of the first line."""
+
+    def entries(self) -> Sequence[Entry]:
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            text = file.read(self.end - self.start)
+        return list(_entries_of_lines(io.BytesIO(text), self.number, self.start))
+
+
+def _lines(path: Path, skip: int, count: int) -> Iterator[Piece]:
+    with path.open("rb") as file:
+        start = end = held = 0
+        first = 1
         for number, line in enumerate(file, start=1):
             end += len(line)
-            if not line.isspace():
-                yield Entry(f"line {number}", line, raw.tell() if compressed else end)
+            held += not line.isspace()
+            if held == skip:
+                start, first = end, number + 1
+            elif held > skip and (held - skip) % count == 0 and not line.isspace():
+                yield _Lines(path, start, end, first)
+                start, first = end, number + 1
+        if held > skip and start < end:
+            yield _Lines(path, start, end, first)
+
+
+def _entries_of_lines(lines: Iterable[bytes], number: int, end: int) -> Iterator[Entry]:
+    for at, line in enumerate(lines, start=number):
+        end += len(line)
+        if not line.isspace():
+            yield Entry(f"line {at}", line, end)
+
+
+def _compressed_lines(path: Path) -> Iterator[Entry]:
+    """They count by what is read of the file."""
+    with path.open("rb") as raw:
+        for entry in _entries_of_lines(gzip.GzipFile(fileobj=raw), 1, 0):
+            yield replace(entry, done=raw.tell())
 
 
 # --- a FeatureCollection ---
@@ -111,7 +183,7 @@ def _feature_collection(path: Path) -> Source:
         for number, feature in enumerate(features):
             yield Entry(f"features/{number}", orjson.dumps(feature), number + 1)
 
-    return Source(path, len(features), _identity(path), entries)
+    return Source(path, len(features), _identity(path), _held(entries))
 
 
 # --- GeoParquet ---
@@ -137,7 +209,7 @@ def _geoparquet(path: Path) -> Source:
                     row += 1
                     yield Entry(f"row {row}", _dumped(item), row)
 
-    return Source(path, total, _identity(path), entries)
+    return Source(path, total, _identity(path), _held(entries))
 
 
 def _dumped(item: dict[str, Any]) -> bytes:
@@ -171,7 +243,7 @@ def _static(path: Path) -> Source:
             else:
                 yield Entry(place, one.read_bytes(), number)
 
-    return Source(path, len(found), digest.hexdigest(), entries)
+    return Source(path, len(found), digest.hexdigest(), _held(entries))
 
 
 def _walk(root: Path, within: Path) -> Iterator[Path]:

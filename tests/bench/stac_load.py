@@ -27,11 +27,15 @@ def run(stand: Stand) -> None:
     with overflight(ours) as server:
         compared = read_back(server, workload)
     print(f"{workload.count:,} items, whole commands; {compared:,} of ours read back and found as they were")
-    theirs_s, ours_s = (workload.count / loaded.seconds for loaded in (stand.pgstac, stand.ours))
-    print(f"pypgstac load items        {theirs_s:8,.0f} items/s")
-    print(f"overflight catalog import  {ours_s:8,.0f} items/s   {ours_s / theirs_s:5.1f} ×   (goal: 10 ×)")
+    ours_s = workload.count / stand.ours.seconds
+    print(f"overflight catalog import            {ours_s:8,.0f} items/s")
+    # What we do is the upsert: to load the same file once more does no harm.
+    for method, seconds in (("upsert", stand.upsert_seconds), ("insert", stand.pgstac.seconds)):
+        theirs_s = workload.count / seconds
+        print(f"pypgstac load items --method {method}  {theirs_s:8,.0f} items/s", end="")
+        print(f"   ours is {ours_s / theirs_s:4.1f} ×   (goal: 10 ×)")
     size, text = sum(file.stat().st_size for file in ours.glob("catalog.db*")), workload.items.stat().st_size
-    print(f"file / ndjson              {size / 1e6:8,.1f} MB / {text / 1e6:,.1f} MB = {size / text:.2f}   (goal: 1.2)")
+    print(f"file / ndjson   {size / 1e6:8,.1f} MB / {text / 1e6:,.1f} MB = {size / text:.2f}   (goal: 1.2)")
     with tempfile.TemporaryDirectory(prefix="overflight-bench-") as folder:
         _readers(stand, Path(folder))
 
