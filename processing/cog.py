@@ -9,7 +9,6 @@ resolution last (OGC 21-026, GDAL's COG driver).
 """
 
 import math
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,7 @@ import numpy as np
 
 from processing import tiff
 from processing.errors import OutputError
-from processing.spool import ReadTile, SpooledTile, reading, spool_tiles, writing
+from processing.spool import Spool, SpooledTile, spool_tiles, writing
 from processing.tile import TILE, Compression, Overviews, Pixels, decode_tile, encode_tile, halve, predictor
 
 SUPERBLOCK: Final = 2048
@@ -169,17 +168,17 @@ def assemble(blocks: Iterable[EncodedSuperblock], profile: CogProfile, *, spool:
         A superblock is missing, or the disk is full; nothing is at the destination then that was not before.
     """
     places: _Places = {(tile.level, tile.row, tile.col): tile for block in blocks for tile in block.tiles}
-    with reading(spool) as read:
+    with Spool(spool) as tiles:
         for level in range(INNER_LEVELS + 1, len(profile.levels)):
-            new = spool_tiles(spool / f"level-{level}.tiles", _outer_level(level, profile, places, read))
+            new = spool_tiles(spool / f"level-{level}.tiles", _outer_level(level, profile, places, tiles))
             places |= {(tile.level, tile.row, tile.col): tile for tile in new}
         ordered = [_row_major(level, profile, places) for level in range(len(profile.levels))]
-        with writing(destination, durable=True) as file:
-            _write(file, profile, ordered, read)
+        with writing(destination) as file:
+            _write(file, profile, ordered, tiles)
 
 
 def _outer_level(
-    level: int, profile: CogProfile, places: _Places, read: ReadTile
+    level: int, profile: CogProfile, places: _Places, tiles: Spool
 ) -> Iterator[tuple[int, int, int, bytes]]:
     """The tiles of a level, each from up to four tiles of the level below."""
     height, width = profile.levels[level - 1]
@@ -188,7 +187,7 @@ def _outer_level(
         below = np.empty((profile.bands, 2 * TILE, 2 * TILE), dtype=profile.data_type)
         for i, j in product(range(2), range(2)):
             if (2 * row + i) * TILE < height and (2 * col + j) * TILE < width:
-                tile = read(_place(places, level - 1, 2 * row + i, 2 * col + j))
+                tile = tiles.read(_place(places, level - 1, 2 * row + i, 2 * col + j))
                 below[:, i * TILE : (i + 1) * TILE, j * TILE : (j + 1) * TILE] = decode_tile(
                     tile, bands=profile.bands, data_type=profile.data_type, compress=profile.compress
                 )
@@ -210,7 +209,7 @@ def _place(places: _Places, level: int, row: int, col: int) -> SpooledTile:
         ) from None
 
 
-def _write(file: BinaryIO, profile: CogProfile, levels: list[list[SpooledTile]], read: ReadTile) -> None:
+def _write(file: BinaryIO, profile: CogProfile, levels: list[list[SpooledTile]], spool: Spool) -> None:
     framed = [[tile.size + tiff.TILE_LEADER + tiff.TILE_TRAILER for tile in tiles] for tiles in levels]
     total = sum(map(sum, framed))
     geo = tiff.geo_tags(profile.crs, profile.transform)
@@ -228,9 +227,7 @@ def _write(file: BinaryIO, profile: CogProfile, levels: list[list[SpooledTile]],
     big = profile.big or len(header(0, big=True)) + total >= 2**32
     file.write(header(len(header(0, big=big)), big=big))
     for tiles in reversed(levels):
-        for tile in tiles:
-            data = read(tile)
-            file.write(struct.pack("<I", tile.size) + data + data[-tiff.TILE_TRAILER :])
+        spool.copy(tiles, file)
 
 
 def _tags(

@@ -125,9 +125,13 @@ class OrthoJob:
         )
 
     def _read(self, top: int, bottom: int, left: int, right: int) -> Pixels:
+        # The bands of a pixel together, as kernels use them and most files hold them.
+        pixels = np.empty((bottom - top, right - left, self.image.bands), dtype=self.image.data_type).transpose(2, 0, 1)
+        if pixels.size == 0:
+            return pixels
         with open_raster(self.path) as dataset:
             try:
-                pixels: Pixels = dataset.read(window=Window(left, top, right - left, bottom - top))
+                dataset.read(out=pixels, window=Window(left, top, right - left, bottom - top))
             except RasterioError as error:
                 raise DeliveryError(
                     f"{self.path.name}: rows {top} to {bottom} cannot be read ({error}); deliver it again"

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-NEAREST, BILINEAR, CUBIC = 0, 1, 2
+NEAREST, BILINEAR, CUBIC, LANCZOS, AVERAGE = 0, 1, 2, 3, 4
 """Ways of resampling."""
+
+REACH = (0.5, 1.0, 2.0, 3.0, 0.5)
+"""Pixels of the image to each side that they look at, where output and image are as fine."""
 
 TOLERANCE_PX = 1e-8
 """`locate` ends when the model is met this closely; float64 leaves some 1e-11 px."""
@@ -95,10 +98,18 @@ def _ground_point(model: Floats, row: float, col: float, height: float) -> tuple
     return np.nan, np.nan
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def bilinear(values: Floats, row: float, col: float) -> float:
     """The value between four cells; NaN outside their centres. A cell without weight is not asked."""
     last_row, last_col = values.shape[0] - 1.0, values.shape[1] - 1.0
+    if 0.0 <= row < last_row and 0.0 <= col < last_col:  # as nearly everywhere
+        i, j = int(row), int(col)
+        down, right = row - i, col - j
+        top = values[i, j] * (1.0 - right) + values[i, j + 1] * right
+        bottom = values[i + 1, j] * (1.0 - right) + values[i + 1, j + 1] * right
+        value = top * (1.0 - down) + bottom * down
+        if value == value:  # noqa: PLR0124 - no NaN among the four
+            return float(value)
     if not (-EDGE <= row <= last_row + EDGE and -EDGE <= col <= last_col + EDGE):
         return np.nan
     row, col = min(max(row, 0.0), last_row), min(max(col, 0.0), last_col)
@@ -121,8 +132,72 @@ def interpolate(values: Floats, row: Floats, col: Floats) -> Floats:
 
 
 @njit(cache=True, nogil=True)
+def _row_positions(
+    nodes: Floats,
+    step: int,
+    i: int,
+    cols: tuple[int, int],
+    heights: Floats,
+    first_cell: tuple[int, int],
+    middle: float,
+    half: float,
+    line: Floats,
+    z: Floats,
+    row: Floats,
+    col: Floats,
+) -> int:
+    """Where one row of a patch's pixels appears in the image: `row` and `col` from 0 on, for columns from `cols[0]`.
+
+    ``line`` (nodes' first two dimensions) and ``z`` are for notes. Gives the number of pixels whose height is unknown;
+    their positions are NaN.
+    """
+    terms = (nodes.shape[0] - 2) // 2
+    p = i // step
+    down = (i - p * step) / step
+    for k in range(nodes.shape[0]):
+        for q in range(nodes.shape[2]):
+            # A node without weight is not asked: it may be NaN.
+            line[k, q] = (
+                nodes[k, p, q] if down == 0.0 else nodes[k, p, q] + down * (nodes[k, p + 1, q] - nodes[k, p, q])
+            )
+    share, by_half = 1.0 / step, 1.0 / half
+    unknown = 0
+    start, end = cols
+    for q in range(start // step, (end - 1) // step + 1):
+        y, x = line[0, q] - first_cell[0], line[1, q] - first_cell[1]
+        dy = 0.0 if step == 1 else line[0, q + 1] - line[0, q]
+        dx = 0.0 if step == 1 else line[1, q + 1] - line[1, q]
+        for j in range(max(start, q * step), min(end, (q + 1) * step)):
+            t = (j - q * step) * share
+            height = bilinear(heights, y + t * dy, x + t * dx)
+            z[j - start] = (height - middle) * by_half
+            unknown += np.isnan(height)
+    for q in range(start // step, (end - 1) // step + 1):
+        beside = q if step == 1 else q + 1
+        first, last = max(start, q * step), min(end, (q + 1) * step)
+        if terms == 3:
+            a0, a1, a2 = line[2, q], line[3, q], line[4, q]
+            b0, b1, b2 = line[5, q], line[6, q], line[7, q]
+            da0, da1, da2 = line[2, beside] - a0, line[3, beside] - a1, line[4, beside] - a2
+            db0, db1, db2 = line[5, beside] - b0, line[6, beside] - b1, line[7, beside] - b2
+            for j in range(first, last):
+                t = (j - q * step) * share
+                high = z[j - start]
+                row[j - start] = (a0 + t * da0) + high * ((a1 + t * da1) + high * (a2 + t * da2))
+                col[j - start] = (b0 + t * db0) + high * ((b1 + t * db1) + high * (b2 + t * db2))
+            continue
+        for j in range(first, last):
+            t = (j - q * step) * share
+            r, c = 0.0, 0.0
+            for k in range(terms + 1, 1, -1):
+                r = r * z[j - start] + (line[k, q] + t * (line[k, beside] - line[k, q]))
+                c = c * z[j - start] + (line[k + terms, q] + t * (line[k + terms, beside] - line[k + terms, q]))
+            row[j - start], col[j - start] = r, c
+    return unknown
+
+
+@njit(cache=True, nogil=True)
 def image_positions(
-    model: Floats,
     nodes: Floats,
     step: int,
     part: tuple[int, int, int, int],
@@ -130,192 +205,355 @@ def image_positions(
     heights: Floats,
     first_cell: tuple[int, int],
     relief: tuple[float, float],
-    image: tuple[int, int],
     row: Floats,
     col: Floats,
-) -> tuple[int, float, float]:
-    """Fill in where the pixels of a patch appear in the image, NaN where no terrain is known and none is seen.
+) -> int:
+    """Fill in where the pixels of a patch appear in the image, NaN where no height is known; gives how many these are.
 
     Parameters
     ----------
-    model
-        As `Rpc.packed` gives it.
     nodes, step
-        Longitude, latitude, row and column in the DEM at every `step`-th pixel: shape (4, n, m).
+        Of a `processing.lattice.Lattice`.
     part, offset
         First and last + 1 row, likewise column, of the patch's pixels that are wanted; where pixel (0, 0) of the patch
         lies in `row` and `col`.
     heights, first_cell
         Cells of the DEM in m above the ellipsoid, and row and column of the first of them.
     relief
-        Lowest and highest terrain under the scene: where a height is unknown, what lies between might be seen.
-    image
-        Its height and width.
-
-    Returns
-    -------
-    blind, lon, lat
-        Pixels that the image might show but whose terrain is unknown, and where the first of them is.
+        Middle and half of the heights of the lattice's polynomials.
     """
-    blind, blind_lon, blind_lat = 0, np.nan, np.nan
+    unknown = 0
+    line, z = np.empty((nodes.shape[0], nodes.shape[2])), np.empty(part[3] - part[2])
     for i in range(part[0], part[1]):
-        p = i // step
-        down = (i - p * step) / step
-        for j in range(part[2], part[3]):
-            q = j // step
-            right = (j - q * step) / step
-            # Weights of zero would carry a NaN over from nodes that the pixel does not need, so ask for none.
-            below, beside = p + (down > 0.0), q + (right > 0.0)
-            a, b = (1.0 - down) * (1.0 - right), (1.0 - down) * right
-            c, d = down * (1.0 - right), down * right
-            lon = a * nodes[0, p, q] + b * nodes[0, p, beside] + c * nodes[0, below, q] + d * nodes[0, below, beside]
-            lat = a * nodes[1, p, q] + b * nodes[1, p, beside] + c * nodes[1, below, q] + d * nodes[1, below, beside]
-            y = a * nodes[2, p, q] + b * nodes[2, p, beside] + c * nodes[2, below, q] + d * nodes[2, below, beside]
-            x = a * nodes[3, p, q] + b * nodes[3, p, beside] + c * nodes[3, below, q] + d * nodes[3, below, beside]
-            height = bilinear(heights, y - first_cell[0], x - first_cell[1])
-            if np.isnan(height):
-                if np.isfinite(lon + lat) and _might_be_seen(model, lon, lat, relief, image):
-                    if blind == 0:
-                        blind_lon, blind_lat = lon, lat
-                    blind += 1
-                r, s = np.nan, np.nan
-            else:
-                r, s = image_point(model, lon, lat, height)
-            row[i + offset[0], j + offset[1]] = r
-            col[i + offset[0], j + offset[1]] = s
-    return blind, blind_lon, blind_lat
+        start, end = part[2] + offset[1], part[3] + offset[1]
+        unknown += _row_positions(
+            nodes, step, i, (part[2], part[3]), heights, first_cell, relief[0], relief[1], line, z,
+            row[i + offset[0], start:end], col[i + offset[0], start:end],
+        )  # fmt: skip
+    return unknown
 
 
 @njit(cache=True, nogil=True)
-def _might_be_seen(model: Floats, lon: float, lat: float, relief: tuple[float, float], image: tuple[int, int]) -> bool:
-    """Whether the image shows this place at some height: between the lowest and highest it moves about straight."""
-    low_row, low_col = image_point(model, lon, lat, relief[0])
-    high_row, high_col = image_point(model, lon, lat, relief[1])
-    over_rows = max(low_row, high_row) >= -0.5 and min(low_row, high_row) < image[0] - 0.5
-    return over_rows and max(low_col, high_col) >= -0.5 and min(low_col, high_col) < image[1] - 0.5
+def are_seen(
+    model: Floats, lon: Floats, lat: Floats, relief: tuple[float, float], image: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Whether the image shows places at some height: between the lowest and highest each moves about straight."""
+    seen = np.zeros(lon.size, dtype=np.bool_)
+    for k in range(lon.size):
+        low_row, low_col = image_point(model, lon[k], lat[k], relief[0])
+        high_row, high_col = image_point(model, lon[k], lat[k], relief[1])
+        over_rows = max(low_row, high_row) >= -0.5 and min(low_row, high_row) < image[0] - 0.5
+        seen[k] = over_rows and max(low_col, high_col) >= -0.5 and min(low_col, high_col) < image[1] - 0.5
+    return seen
 
 
 @njit(cache=True, nogil=True)
-def image_window(
-    row: Floats, col: Floats, part: tuple[int, int, int, int], image: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    """First and last + 1 row, likewise column, of the image's pixels nearest to these positions; zeros for none."""
-    top, bottom, left, right = image[0], 0, image[1], 0
-    for i in range(part[0], part[1]):
-        for j in range(part[2], part[3]):
-            r, s = row[i, j], col[i, j]
-            if -0.5 <= r < image[0] - 0.5 and -0.5 <= s < image[1] - 0.5:
-                nearest_row, nearest_col = int(np.floor(r + 0.5)), int(np.floor(s + 0.5))
-                top, bottom = min(top, nearest_row), max(bottom, nearest_row + 1)
-                left, right = min(left, nearest_col), max(right, nearest_col + 1)
-    if bottom == 0:
-        return 0, 0, 0, 0
-    return top, bottom, left, right
-
-
-@njit(cache=True, nogil=True)
-def resample(
+def warp(
+    nodes: Floats,
+    step: int,
+    part: tuple[int, int, int, int],
+    offset: tuple[int, int],
+    heights: Floats,
+    first_cell: tuple[int, int],
+    relief: tuple[float, float],
     source: NDArray[np.generic],
     first: tuple[int, int],
     nodata: float,
-    row: Floats,
-    col: Floats,
-    part: tuple[int, int, int, int],
     image: tuple[int, int],
     method: int,
+    scale: tuple[float, float],
     limits: tuple[float, float, float],
     result: NDArray[np.generic],
-) -> None:
-    """Fill in the pixels of a part whose position lies in the image; the others stay as they are.
+) -> int:
+    """Resample the pixels of a patch; those whose position lies outside the image stay as they are.
 
     A pixel is valid where the nearest pixel of the source is. Neighbours that are missing (outside the image, nodata,
-    NaN) have no weight; cubic needs all sixteen and is bilinear where one is missing.
+    NaN) have no weight; cubic needs all sixteen and is bilinear where one is missing; where most of what a stretched
+    kernel or lanczos reaches is missing, the nearest pixel stands for all.
 
     Parameters
     ----------
+    nodes, step, part, offset, heights, first_cell, relief
+        As in `image_positions`; `offset` is where pixel (0, 0) of the patch lies in `result`.
     source, first
-        Pixels (bands, rows, columns) of the image and the row and column of the first; two pixels more than
-        `image_window` on each side, where the image has them.
+        Pixels (rows, columns, bands) of the image and the row and column of the first; as many more around the
+        positions of the pixels as the method reaches, where the image has them.
     nodata
         NaN for none.
+    image
+        Its height and width.
+    scale
+        Rows and columns of the image that a pixel of the output covers, 1 at least: kernels are stretched by them, so
+        that nothing of what lies between is left out.
     limits
         Lowest and highest value the result can hold (NaN: float, neither rounded nor limited), and its nodata, which no
         valid pixel may become.
+    result
+        Pixels (rows, columns, bands).
+
+    Returns
+    -------
+    The number of pixels whose height is unknown.
     """
-    low, high, fill = limits
-    weights_row, weights_col = np.empty(4), np.empty(4)
+    unknown = 0
+    width = part[3] - part[2]
+    whole = not np.isnan(limits[0])
+    stretched = scale[0] > 1.0 or scale[1] > 1.0
+    # Small whole numbers without nodata, as most scenes have them: nothing has to be looked at before it is used.
+    plain = whole and source.itemsize <= 2 and np.isnan(nodata) and not stretched and method in (BILINEAR, CUBIC)
+    line, z = np.empty((nodes.shape[0], nodes.shape[2])), np.empty(width)
+    row, col = np.empty(width), np.empty(width)
+    reach = _reach_of(method)
+    weights_row = np.empty(int(2 * reach * scale[0]) + 3)
+    weights_col = np.empty(int(2 * reach * scale[1]) + 3)
+    value, column = np.empty(source.shape[2]), np.empty(4 * source.shape[2], dtype=np.float32)
     for i in range(part[0], part[1]):
-        for j in range(part[2], part[3]):
-            r, s = row[i, j], col[i, j]
-            if not (-0.5 <= r < image[0] - 0.5 and -0.5 <= s < image[1] - 0.5):
-                continue
-            nearest_row, nearest_col = int(np.floor(r + 0.5)) - first[0], int(np.floor(s + 0.5)) - first[1]
+        unknown += _row_positions(
+            nodes, step, i, (part[2], part[3]), heights, first_cell, relief[0], relief[1], line, z, row, col
+        )
+        pixels = result[i + offset[0], part[2] + offset[1] : part[3] + offset[1]]
+        if plain:
+            _plain_row(source, first, row, col, image, method, limits, column, pixels)
+        else:
+            _any_row(
+                source, first, row, col, image, method, scale, nodata, limits, weights_row, weights_col, value, pixels
+            )
+    return unknown
+
+
+@njit(cache=True, nogil=True)
+def _plain_row(
+    source: NDArray[np.generic],
+    first: tuple[int, int],
+    row: Floats,
+    col: Floats,
+    image: tuple[int, int],
+    method: int,
+    limits: tuple[float, float, float],
+    column: NDArray[np.float32],
+    pixels: NDArray[np.generic],
+) -> None:
+    """A row of whole numbers of up to 16 bits, none missing, bilinear or cubic, in single precision.
+
+    At the image's edge pixels outside count as the nearest one inside, and cubic is bilinear. Indexes into the flat
+    source are unsigned: the compiler need not ask whether they count from the end, and takes several at once.
+    """
+    bands, width = np.uint64(source.shape[2]), source.shape[1]
+    flat = source.reshape(-1)
+    fill = np.float32(limits[2])
+    spare = np.float32(_beside(limits[2], limits[0], limits[1]))
+    lowest, highest = np.float32(limits[0]), np.float32(limits[1])
+    last_row, last_col = source.shape[0] - 1, width - 1
+    for k in range(row.size):
+        r, s = row[k], col[k]
+        if not (-0.5 <= r < image[0] - 0.5 and -0.5 <= s < image[1] - 0.5):
+            continue
+        i, j = int(np.floor(r)), int(np.floor(s))
+        down, right = r - i, s - j
+        i, j = i - first[0], j - first[1]
+        if method == CUBIC and 1 <= i < last_row - 1 and 1 <= j < last_col - 1:
+            v0, v1, v2, v3 = _keys_of(down)
+            w0, w1, w2, w3 = _keys_of(right)
+            at, below = np.uint64(((i - 1) * width + j - 1) * source.shape[2]), np.uint64(width * source.shape[2])
+            second, third = below + below, below + below + below
+            for c in range(bands + bands + bands + bands):
+                q = at + c
+                column[c] = (v0 * np.float32(flat[q]) + v1 * np.float32(flat[q + below])) + (
+                    v2 * np.float32(flat[q + second]) + v3 * np.float32(flat[q + third])
+                )
+            for band in range(bands):
+                found = (w0 * column[band] + w1 * column[bands + band]) + (
+                    w2 * column[bands + bands + band] + w3 * column[bands + bands + bands + band]
+                )
+                rounded = min(max(np.floor(found + np.float32(0.5)), lowest), highest)
+                pixels[k, band] = spare if rounded == fill else rounded
+            continue
+        upper, lower = max(i, 0), min(i + 1, last_row)
+        left, beside = max(j, 0), min(j + 1, last_col)
+        share_a, share_b = np.float32((1.0 - down) * (1.0 - right)), np.float32((1.0 - down) * right)
+        share_c, share_d = np.float32(down * (1.0 - right)), np.float32(down * right)
+        at, to_right = np.uint64((upper * width + left) * source.shape[2]), np.uint64((beside - left) * source.shape[2])
+        below = np.uint64((lower - upper) * width * source.shape[2])
+        for band in range(bands):
+            q = at + band
+            found = (share_a * np.float32(flat[q]) + share_b * np.float32(flat[q + to_right])) + (
+                share_c * np.float32(flat[q + below]) + share_d * np.float32(flat[q + below + to_right])
+            )
+            rounded = np.floor(found + np.float32(0.5))
+            pixels[k, band] = spare if rounded == fill else rounded
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _keys_of(t: float) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """Weights of four pixels, the second of which lies t before the place; as `_keys`."""
+    return (
+        np.float32(t * (-0.5 + t * (1.0 - 0.5 * t))),
+        np.float32(1.0 + t * t * (-2.5 + 1.5 * t)),
+        np.float32(t * (0.5 + t * (2.0 - 1.5 * t))),
+        np.float32(t * t * (-0.5 + 0.5 * t)),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _any_row(
+    source: NDArray[np.generic],
+    first: tuple[int, int],
+    row: Floats,
+    col: Floats,
+    image: tuple[int, int],
+    method: int,
+    scale: tuple[float, float],
+    nodata: float,
+    limits: tuple[float, float, float],
+    weights_row: Floats,
+    weights_col: Floats,
+    value: Floats,
+    pixels: NDArray[np.generic],
+) -> None:
+    """A row of pixels of any type, by any method, with or without nodata."""
+    low, high, fill = limits
+    stretched = scale[0] > 1.0 or scale[1] > 1.0
+    filtered = method in (LANCZOS, AVERAGE) or (stretched and method != NEAREST)
+    for k in range(row.size):
+        r, s = row[k], col[k]
+        if not (-0.5 <= r < image[0] - 0.5 and -0.5 <= s < image[1] - 0.5):
+            continue
+        nearest = source[int(np.floor(r + 0.5)) - first[0], int(np.floor(s + 0.5)) - first[1]]
+        if filtered:
+            _filtered(source, first, r, s, method, scale, nodata, weights_row, weights_col, value)
+        elif method != NEAREST:
             base_row, base_col = int(np.floor(r)), int(np.floor(s))
             down, right = r - base_row, s - base_col
-            base_row, base_col = base_row - first[0], base_col - first[1]
-            if method == CUBIC:
-                _cubic_weights(down, weights_row)
-                _cubic_weights(right, weights_col)
-            for band in range(source.shape[0]):
-                value = float(source[band, nearest_row, nearest_col])
-                if value == nodata or np.isnan(value):
-                    continue
-                if method != NEAREST:
-                    found = np.nan
-                    if method == CUBIC:
-                        found = _cubic_at(source[band], base_row, base_col, weights_row, weights_col, nodata)
-                    if np.isnan(found):
-                        found = _bilinear_at(source[band], base_row, base_col, down, right, nodata)
-                    value = found
-                if not np.isnan(low):
-                    value = min(max(np.floor(value + 0.5), low), high)
-                result[band, i, j] = value
-                if float(result[band, i, j]) == fill:  # compared as stored: float32 rounds
-                    result[band, i, j] = _beside(fill, low, high)
-
-
-@njit(cache=True, nogil=True)
-def _bilinear_at(pixels: NDArray[np.generic], row: int, col: int, down: float, right: float, nodata: float) -> float:
-    """Mean of the four pixels from (row, col) on, those that are missing left out."""
-    total, weight = 0.0, 0.0
-    for i in range(2):
-        for j in range(2):
-            if not (0 <= row + i < pixels.shape[0] and 0 <= col + j < pixels.shape[1]):
+            i, j = base_row - first[0], base_col - first[1]
+            if method == BILINEAR or not _cubic(source, i, j, down, right, nodata, value):
+                _linear(source, i, j, down, right, nodata, value)
+        for band in range(source.shape[2]):
+            centre = float(nearest[band])
+            if centre == nodata or np.isnan(centre):
                 continue
-            value = float(pixels[row + i, col + j])
-            if value != nodata and not np.isnan(value):
-                share = (down if i else 1.0 - down) * (right if j else 1.0 - right)
-                total += share * value
-                weight += share
-    return total / weight
+            found = centre if method == NEAREST or np.isnan(value[band]) else value[band]
+            if not np.isnan(low):
+                found = min(max(np.floor(found + 0.5), low), high)
+            pixels[k, band] = found
+            if float(pixels[k, band]) == fill:  # compared as stored: float32 rounds
+                pixels[k, band] = _beside(fill, low, high)
 
 
 @njit(cache=True, nogil=True)
-def _cubic_at(
-    pixels: NDArray[np.generic], row: int, col: int, weights_row: Floats, weights_col: Floats, nodata: float
-) -> float:
-    """Weighted sum of the sixteen pixels around the cell from (row, col) on; NaN where one is missing."""
-    if row < 1 or col < 1 or row + 2 >= pixels.shape[0] or col + 2 >= pixels.shape[1]:
-        return np.nan
-    total = 0.0
-    for i in range(4):
-        along = 0.0
-        for j in range(4):
-            value = float(pixels[row - 1 + i, col - 1 + j])
-            if value == nodata:
-                return np.nan
-            along += weights_col[j] * value
-        total += weights_row[i] * along
-    return total
+def _reach_of(method: int) -> float:
+    return REACH[method]
 
 
 @njit(cache=True, nogil=True)
-def _cubic_weights(t: float, weights: Floats) -> None:
-    """Cubic convolution with a = -1/2 (Keys, IEEE ASSP 29(6), 1981), as GDAL has it."""
-    weights[0] = t * (-0.5 + t * (1.0 - 0.5 * t))
-    weights[1] = 1.0 + t * t * (-2.5 + 1.5 * t)
-    weights[2] = t * (0.5 + t * (2.0 - 1.5 * t))
-    weights[3] = t * t * (-0.5 + 0.5 * t)
+def _linear(
+    source: NDArray[np.generic], row: int, col: int, down: float, right: float, nodata: float, value: Floats
+) -> None:
+    """Mean of the four pixels from (row, col) on, those that are missing left out; NaN where all are."""
+    for band in range(source.shape[2]):
+        total, weight = 0.0, 0.0
+        for i in range(2):
+            for j in range(2):
+                if not (0 <= row + i < source.shape[0] and 0 <= col + j < source.shape[1]):
+                    continue
+                one = float(source[row + i, col + j, band])
+                if one != nodata and not np.isnan(one):
+                    share = (down if i else 1.0 - down) * (right if j else 1.0 - right)
+                    total += share * one
+                    weight += share
+        value[band] = total / weight if weight > 0.0 else np.nan
+
+
+@njit(cache=True, nogil=True)
+def _cubic(
+    source: NDArray[np.generic], row: int, col: int, down: float, right: float, nodata: float, value: Floats
+) -> bool:
+    """Weighted sum of the sixteen pixels around the cell from (row, col) on; False where one is missing."""
+    if row < 1 or col < 1 or row + 2 >= source.shape[0] or col + 2 >= source.shape[1]:
+        return False
+    for band in range(source.shape[2]):
+        total = 0.0
+        for i in range(4):
+            along = 0.0
+            for j in range(4):
+                one = float(source[row - 1 + i, col - 1 + j, band])
+                if one == nodata or np.isnan(one):
+                    return False
+                along += _keys(abs(j - 1 - right)) * one
+            total += _keys(abs(i - 1 - down)) * along
+        value[band] = total
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _filtered(
+    source: NDArray[np.generic],
+    first: tuple[int, int],
+    row: float,
+    col: float,
+    method: int,
+    scale: tuple[float, float],
+    nodata: float,
+    weights_row: Floats,
+    weights_col: Floats,
+    value: Floats,
+) -> None:
+    """Weighted mean of all pixels that a kernel reaches, those that are missing left out; NaN where most are."""
+    top, rows = _weights(row, method, scale[0], weights_row)
+    left, cols = _weights(col, method, scale[1], weights_col)
+    top, left = top - first[0], left - first[1]
+    whole = weights_row[:rows].sum() * weights_col[:cols].sum()
+    for band in range(source.shape[2]):
+        total, weight = 0.0, 0.0
+        for i in range(rows):
+            if not 0 <= top + i < source.shape[0]:
+                continue
+            for j in range(cols):
+                if not 0 <= left + j < source.shape[1]:
+                    continue
+                one = float(source[top + i, left + j, band])
+                if one != nodata and not np.isnan(one):
+                    share = weights_row[i] * weights_col[j]
+                    total += share * one
+                    weight += share
+        value[band] = total / weight if weight > 0.5 * whole else np.nan
+
+
+@njit(cache=True, nogil=True)
+def _weights(at: float, method: int, scale: float, weights: Floats) -> tuple[int, int]:
+    """Weights along one axis: gives the first pixel that has one, and how many there are."""
+    reach = _reach_of(method) * scale
+    if method == AVERAGE:
+        low, high = at - reach, at + reach
+        start, end = int(np.floor(low + 0.5)), int(np.ceil(high - 0.5))
+        for k in range(start, end + 1):  # the share of each pixel that is covered
+            weights[k - start] = max(0.0, min(high, k + 0.5) - max(low, k - 0.5))
+        return start, end - start + 1
+    start, end = int(np.ceil(at - reach)), int(np.floor(at + reach))
+    for k in range(start, end + 1):
+        x = abs(k - at) / scale
+        if method == BILINEAR:
+            weights[k - start] = max(0.0, 1.0 - x)
+        elif method == CUBIC:
+            weights[k - start] = _keys(x)
+        else:
+            weights[k - start] = _lanczos(x)
+    return start, end - start + 1
+
+
+@njit(cache=True, nogil=True)
+def _keys(x: float) -> float:
+    """Cubic convolution with a = -1/2 (Keys, IEEE ASSP 29(6), 1981)."""
+    if x < 1.0:
+        return 1.0 + x * x * (-2.5 + 1.5 * x)
+    return 2.0 + x * (-4.0 + x * (2.5 - 0.5 * x)) if x < 2.0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _lanczos(x: float) -> float:
+    """Three lobes of a sinc, by a sinc three times as wide (Duchon, J. Appl. Meteorol. 18(8), 1979)."""
+    if x < 1e-12:
+        return 1.0
+    return 3.0 * np.sin(np.pi * x) * np.sin(np.pi * x / 3.0) / (np.pi * x) ** 2 if x < 3.0 else 0.0
 
 
 @njit(cache=True, nogil=True)

@@ -5,6 +5,7 @@ For every output pixel: place on the map → longitude, latitude and place in th
 every pixel comes out the same whatever the blocks, their order and their number of threads.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,23 +17,27 @@ from shapely import Polygon
 
 from processing import kernel
 from processing.grid import OutputGrid
-from processing.lattice import PATCH, Lattice, Terrain, make_lattice
+from processing.heights import HeightGrid
+from processing.lattice import PATCH, Lattice, Terrain, make_lattices
 from processing.projection import Floats, near
 from processing.rpc import Rpc
 
 Pixels = NDArray[Any]
 
-MAX_SOURCE_VALUES: Final = 2**27
-"""A block that sees more values of the image than this (coarse output) is resampled in quarters."""
+MAX_SOURCE_VALUES: Final = 2**25
+"""A block that sees more values of the image than this (coarse output) is resampled in halves."""
 
-METHODS: Final = {"nearest": kernel.NEAREST, "bilinear": kernel.BILINEAR, "cubic": kernel.CUBIC}
+METHODS: Final = {
+    "nearest": kernel.NEAREST,
+    "bilinear": kernel.BILINEAR,
+    "cubic": kernel.CUBIC,
+    "lanczos": kernel.LANCZOS,
+    "average": kernel.AVERAGE,
+}
 """Ways of resampling, by name."""
 
 Part = tuple[int, int, int, int]
 """First row, last row + 1, first column, last column + 1."""
-
-Place = tuple[float, float]
-"""Longitude and latitude."""
 
 ReadImage = Callable[[int, int, int, int], Pixels]
 """Pixels (bands, rows, columns) of the image: from row to row, from column to column, the ends not included."""
@@ -80,6 +85,9 @@ class Reach:
     outline: Polygon | None
     """The ground that the image shows, longitude near the model's middle; None where the DEM does not cover it all."""
 
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Rows and columns of the image that kernels are stretched over, so that a coarse output leaves nothing out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
@@ -115,7 +123,7 @@ def orthorectify_block(
 
     Returns
     -------
-    Shape (bands, block.height, block.width), of the image's data type.
+    Shape (bands, block.height, block.width), of the image's data type; in memory the bands of a pixel lie together.
 
     Raises
     ------
@@ -123,28 +131,28 @@ def orthorectify_block(
         Ground that the image might show has no height.
     """
     kind = np.dtype(image.data_type)
-    pixels = np.full((image.bands, block.height, block.width), nodata, dtype=kind)
-    row, col = positions(block, grid=grid, image=image, terrain=terrain, reach=reach)
-    limits = (float(np.iinfo(kind).min), float(np.iinfo(kind).max)) if kind.kind in "iu" else (np.nan, np.nan)
-    shape = (image.height, image.width)
-    for part in _parts(row, col, image, (0, block.height, 0, block.width)):
-        top, bottom, left, right = kernel.image_window(row, col, part, shape)
-        top, bottom = max(top - 2, 0), min(bottom + 2, image.height)
-        left, right = max(left - 2, 0), min(right + 2, image.width)
-        source = np.ascontiguousarray(read(top, bottom, left, right))
-        kernel.resample(
-            source,
-            (top, left),
-            np.nan if image.nodata is None else float(kind.type(image.nodata)),
-            row,
-            col,
-            part,
-            shape,
-            METHODS[resampling],
-            (*limits, float(kind.type(nodata))),
-            pixels,
-        )
-    return pixels
+    pixels = np.full((block.height, block.width, image.bands), nodata, dtype=kind)
+    patches = _patches(block, reach)
+    if patches:
+        lattices, heights = make_lattices(grid, image.rpc, terrain, [corner for corner, _ in patches])
+        whole = _Whole(block, grid, image, terrain, reach, heights)
+        shape = (image.height, image.width)
+        limits = (float(np.iinfo(kind).min), float(np.iinfo(kind).max)) if kind.kind in "iu" else (np.nan, np.nan)
+        parts = [(one, part) for one, (_, part) in zip(lattices, patches, strict=True)]
+        missing = np.nan if image.nodata is None else float(kind.type(image.nodata))
+        for some, window in _windows(parts, image, METHODS[resampling], reach.scale):
+            # The bands of a pixel together, as they are used.
+            source = np.ascontiguousarray(read(*window).transpose(1, 2, 0))
+            for one, part in some:
+                unknown = kernel.warp(
+                    one.nodes, one.step, part, (one.row - block.row, one.col - block.col),
+                    heights.values, (heights.row, heights.col), (one.middle_m, one.half_m),
+                    source, (window[0], window[2]), missing, shape, METHODS[resampling], reach.scale,
+                    (*limits, float(kind.type(nodata))), pixels,
+                )  # fmt: skip
+                if unknown:
+                    whole.refuse_unknown(one, part)
+    return pixels.transpose(2, 0, 1)
 
 
 def positions(block: Block, *, grid: OutputGrid, image: Image, terrain: Terrain, reach: Reach) -> tuple[Floats, Floats]:
@@ -157,72 +165,99 @@ def positions(block: Block, *, grid: OutputGrid, image: Image, terrain: Terrain,
     """
     row = np.full((block.height, block.width), np.nan)
     col = np.full((block.height, block.width), np.nan)
-    lattices = [(make_lattice(grid, image.rpc, terrain, top, left), part) for top, left, part in _patches(block, reach)]
-    if not lattices:
+    patches = _patches(block, reach)
+    if not patches:
         return row, col
-    cells = np.concatenate([one.nodes[2:].reshape(2, -1) for one, _ in lattices], axis=1)
-    heights = terrain.cells(cells[0], cells[1])
-    for one, part in lattices:
-        blind, lon, lat = kernel.image_positions(
-            image.rpc.packed(),
-            one.nodes,
-            one.step,
-            part,
-            (one.row - block.row, one.col - block.col),
-            heights.values,
-            (heights.row, heights.col),
-            (reach.low_m, reach.high_m),
-            (image.height, image.width),
-            row,
-            col,
-        )
-        if blind and (
-            missing := _missing(one, part, row, block, grid=grid, image=image, reach=reach, first=(lon, lat))
-        ):
-            raise terrain.unknown(*missing)
+    lattices, heights = make_lattices(grid, image.rpc, terrain, [corner for corner, _ in patches])
+    whole = _Whole(block, grid, image, terrain, reach, heights)
+    for one, (_, part) in zip(lattices, patches, strict=True):
+        if _positions(one, part, (one.row - block.row, one.col - block.col), heights, (row, col)):
+            whole.refuse_unknown(one, part)
     return row, col
 
 
-def _missing(
-    one: Lattice, part: Part, row: Floats, block: Block, *, grid: OutputGrid, image: Image, reach: Reach, first: Place
-) -> Place | None:
-    """A place without height that the image shows, if there is one among the pixels of a patch that have no position.
+def _positions(
+    one: Lattice, part: Part, offset: tuple[int, int], heights: HeightGrid, into: tuple[Floats, Floats]
+) -> int:
+    """Fill in the positions of a patch; gives how many of them are not known."""
+    unknown: int = kernel.image_positions(
+        one.nodes, one.step, part, offset, heights.values, (heights.row, heights.col),
+        (one.middle_m, one.half_m), *into,
+    )  # fmt: skip
+    return unknown
 
-    Those that the model alone could not rule out may still lie outside the outline: ground beside the scene, where the
-    DEM may end.
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """What a patch belongs to."""
+
+    block: Block
+    grid: OutputGrid
+    image: Image
+    terrain: Terrain
+    reach: Reach
+    heights: HeightGrid
+
+    def refuse_unknown(self, one: Lattice, part: Part) -> None:
+        """Raise an error where the image may show a pixel of the patch whose height is not known.
+
+        Those that the model alone cannot rule out may still lie outside the outline: ground beside the scene, where the
+        DEM may end.
+        """
+        row, col = np.full((PATCH, PATCH), 0.0), np.empty((PATCH, PATCH))
+        _positions(one, part, (0, 0), self.heights, (row, col))
+        unknown = np.argwhere(np.isnan(row)) + np.array([one.row, one.col])
+        lon, lat = self.grid.lon_lat(*unknown.T.astype(np.float64))
+        placed = np.isfinite(lon) & np.isfinite(lat)
+        lon, lat = near(lon[placed], self.image.rpc.lon_off), lat[placed]
+        shape, relief = (self.image.height, self.image.width), (self.reach.low_m, self.reach.high_m)
+        shown = kernel.are_seen(self.image.rpc.packed(), lon, lat, relief, shape)
+        if self.reach.outline is not None:
+            shown &= shapely.contains_xy(self.reach.outline, lon, lat)
+        if shown.any():
+            first = int(np.argmax(shown))
+            raise self.terrain.unknown(float(lon[first]), float(lat[first]))
+
+
+Parts = list[tuple[Lattice, Part]]
+
+
+def _windows(parts: Parts, image: Image, method: int, scale: tuple[float, float]) -> Iterator[tuple[Parts, Part]]:
+    """Patches that are resampled out of one window of the image, each window no larger than memory should hold.
+
+    A window is empty where they see nothing of it.
     """
-    if reach.outline is None:
-        return first
-    top, left = one.row - block.row, one.col - block.col
-    unknown = np.argwhere(np.isnan(row[top + part[0] : top + part[1], left + part[2] : left + part[3]]))
-    lon, lat = grid.lon_lat(*(unknown.T + np.array([[one.row + part[0]], [one.col + part[2]]])).astype(np.float64))
-    lon = near(lon, image.rpc.lon_off)
-    shown = np.flatnonzero(shapely.contains_xy(reach.outline, lon, lat))
-    return (float(lon[shown[0]]), float(lat[shown[0]])) if shown.size else None
+    bounds = np.array([one.window(part) for one, part in parts])
+    reach = [kernel.REACH[method] * stretch + 1 for stretch in scale]
+    top, left = (math.floor(min(max(bounds[:, k].min() - reach[k // 2], 0), 2**40)) for k in (0, 2))
+    bottom, right = (
+        math.ceil(max(min(bounds[:, k].max() + reach[k // 2] + 1, size), 0))
+        for k, size in ((1, image.height), (3, image.width))
+    )
+    if top >= bottom or left >= right:
+        yield parts, (0, 0, 0, 0)
+        return
+    if (bottom - top) * (right - left) * image.bands <= MAX_SOURCE_VALUES or len(parts) == 1:
+        yield parts, (top, bottom, left, right)
+        return
+    spread = np.ptp([(one.row, one.col) for one, _ in parts], axis=0)
+    axis = int(spread[1] > spread[0])
+    ordered = sorted(parts, key=lambda part: (part[0].row, part[0].col)[axis])
+    middle = len(ordered) // 2
+    for half in (ordered[:middle], ordered[middle:]):
+        yield from _windows(half, image, method, scale)
 
 
-def _patches(block: Block, reach: Reach) -> Iterator[tuple[int, int, Part]]:
+def _patches(block: Block, reach: Reach) -> list[tuple[tuple[int, int], Part]]:
     """First row and column of each patch of a block within reach, and the part of it that both share, in its pixels."""
     top, bottom = max(block.row, reach.top), min(block.row + block.height, reach.bottom)
     left, right = max(block.col, reach.left), min(block.col + block.width, reach.right)
     if top >= bottom or left >= right:
-        return
+        return []
+    patches = []
     for row in range(top // PATCH * PATCH, bottom, PATCH):
         for col in range(left // PATCH * PATCH, right, PATCH):
             rows = max(top - row, 0), min(bottom - row, PATCH)
             cols = max(left - col, 0), min(right - col, PATCH)
-            yield row, col, (*rows, *cols)
-
-
-def _parts(row: Floats, col: Floats, image: Image, part: Part) -> Iterator[Part]:
-    """The part, or its quarters where it sees too much of the image at once; none where it sees nothing."""
-    top, bottom, left, right = kernel.image_window(row, col, part, (image.height, image.width))
-    values = (bottom - top) * (right - left) * image.bands
-    if values <= MAX_SOURCE_VALUES or max(part[1] - part[0], part[3] - part[2]) <= PATCH:
-        if values:
-            yield part
-        return
-    middle_row, middle_col = (part[0] + part[1] + 1) // 2, (part[2] + part[3] + 1) // 2
-    for rows in ((part[0], middle_row), (middle_row, part[1])):
-        for cols in ((part[2], middle_col), (middle_col, part[3])):
-            yield from _parts(row, col, image, (*rows, *cols))
+            patches.append(((row, col), (*rows, *cols)))
+    return patches

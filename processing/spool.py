@@ -1,20 +1,28 @@
 """Encoded tiles on disk, between the workers that make them and the file that they become; and files that appear whole.
 
-A spool is a folder that every worker and the assembling process share; whoever made it removes it.
+A spool is a folder that every worker and the assembling process share; whoever made it removes it. Tiles lie in it as
+they will in a Cloud-Optimized GeoTIFF: before each its size, behind it its last four bytes once more (GDAL's COG
+driver, "leader" and "trailer"), so that neighbours are copied together, by the kernel alone where it can.
 """
 
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Self
 
 from processing.errors import OutputError
+from processing.tiff import TILE_LEADER, TILE_TRAILER
 
 MAX_OPEN_FILES: Final = 128
 """Spool files open at a time; a row of more superblocks than this is wider than 260,000 pixels."""
+
+
+COPIED: Final = 1 << 23
+"""Bytes that are copied at once where the kernel does not do it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,65 +41,114 @@ class SpooledTile:
     size: int
 
 
-ReadTile = Callable[[SpooledTile], bytes]
-"""Fetches the bytes of a spooled tile."""
+class Spool:
+    """Reads tiles; keeps the files open that the row of superblocks at hand needs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._opened: dict[str, BinaryIO] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._opened.values():
+            file.close()
+
+    def read(self, tile: SpooledTile) -> bytes:
+        """The bytes of a tile.
+
+        Raises
+        ------
+        OutputError
+            They are not all there.
+        """
+        data = os.pread(self._file(tile.file), tile.size, tile.offset)
+        if len(data) != tile.size:
+            raise self._cut_off(tile)
+        return data
+
+    def copy(self, tiles: Iterable[SpooledTile], into: BinaryIO) -> None:
+        """Append tiles with what frames them to a file.
+
+        Raises
+        ------
+        OutputError
+            They are not all there.
+        """
+        into.flush()
+        for run in _runs(tiles):
+            first, last = run[0], run[-1]
+            start, end = first.offset - TILE_LEADER, last.offset + last.size + TILE_TRAILER
+            while start < end:
+                copied = _copy(self._file(first.file), into.fileno(), end - start, start)
+                if copied == 0:
+                    raise self._cut_off(first)
+                start += copied
+        into.seek(0, os.SEEK_END)
+
+    def _file(self, name: str) -> int:
+        if name not in self._opened:
+            if len(self._opened) >= MAX_OPEN_FILES:
+                self._opened.pop(next(iter(self._opened))).close()
+            self._opened[name] = (self._folder / name).open("rb")
+        return self._opened[name].fileno()
+
+    @staticmethod
+    def _cut_off(tile: SpooledTile) -> OutputError:
+        return OutputError(f"spool: {tile.file} is cut off; the disk was full or something else wrote to it")
+
+
+def _runs(tiles: Iterable[SpooledTile]) -> Iterator[list[SpooledTile]]:
+    """Tiles that lie one behind the other in one file."""
+    run: list[SpooledTile] = []
+    for tile in tiles:
+        if run and (tile.file, tile.offset) != (
+            run[-1].file,
+            run[-1].offset + run[-1].size + TILE_TRAILER + TILE_LEADER,
+        ):
+            yield run
+            run = []
+        run.append(tile)
+    if run:
+        yield run
+
+
+def _copy(source: int, target: int, count: int, offset: int) -> int:
+    """Copy up to so many bytes from an offset to where the target stands; says how many."""
+    if hasattr(os, "copy_file_range"):
+        with suppress(OSError):  # two file systems, or one that cannot
+            return os.copy_file_range(source, target, count, offset_src=offset)
+    return os.write(target, os.pread(source, min(count, COPIED), offset))
 
 
 def spool_tiles(path: Path, encoded: Iterable[tuple[int, int, int, bytes]]) -> tuple[SpooledTile, ...]:
     """Write encoded tiles one behind the other; says where each is."""
     tiles = []
-    with writing(path, durable=False) as file:
+    with writing(path) as file:
+        offset = 0
         for level, row, col, data in encoded:
-            place = SpooledTile(level=level, row=row, col=col, file=path.name, offset=file.tell(), size=len(data))
-            tiles.append(place)
+            file.write(struct.pack("<I", len(data)))
             file.write(data)
+            file.write(data[-TILE_TRAILER:])
+            tiles.append(
+                SpooledTile(level=level, row=row, col=col, file=path.name, offset=offset + TILE_LEADER, size=len(data))
+            )
+            offset += TILE_LEADER + len(data) + TILE_TRAILER
     return tuple(tiles)
 
 
 @contextmanager
-def reading(spool: Path) -> Iterator[ReadTile]:
-    """Reads tiles from the spool; keeps the files open that the row of superblocks at hand needs."""
-    opened: dict[str, BinaryIO] = {}
-    with ExitStack() as stack:
-
-        def read(tile: SpooledTile) -> bytes:
-            if tile.file not in opened:
-                if len(opened) >= MAX_OPEN_FILES:
-                    opened.pop(next(iter(opened))).close()
-                opened[tile.file] = stack.enter_context((spool / tile.file).open("rb"))
-            data = os.pread(opened[tile.file].fileno(), tile.size, tile.offset)
-            if len(data) != tile.size:
-                raise OutputError(f"spool: {tile.file} is cut off; the disk was full or something else wrote to it")
-            return data
-
-        yield read
-
-
-@contextmanager
-def writing(path: Path, *, durable: bool) -> Iterator[BinaryIO]:
+def writing(path: Path) -> Iterator[BinaryIO]:
     """A file that appears under its name when it is whole, or not at all."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb", buffering=1 << 20) as file:
             yield file
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
         part.replace(path)
-        if durable:
-            _fsync_folder(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise OutputError(f"{path.name}: cannot be written ({error.strerror}); nothing of it remains") from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-def _fsync_folder(folder: Path) -> None:
-    """A new name lasts through a power cut once its folder was written."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

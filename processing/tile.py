@@ -18,7 +18,10 @@ Compression = Literal["zstd", "deflate", "none"]
 Overviews = Literal["average", "nearest"]
 
 Pixels = NDArray[Any]
-"""Shape (bands, rows, columns); integers of up to 32 bits, float32 or float64."""
+"""Shape (bands, rows, columns); integers of up to 32 bits, float32 or float64.
+
+All goes fastest where the bands of a pixel lie together in memory, as they do in the file.
+"""
 
 
 def predictor(data_type: str, compress: Compression) -> int:
@@ -32,19 +35,34 @@ def encode_tile(pixels: Pixels, *, compress: Compression, level: int, fill: floa
     """Encode up to 512 × 512 pixels as a whole tile; `fill` stands where there are none."""
     bands, height, width = pixels.shape
     tile = np.empty((TILE, TILE, bands), dtype=pixels.dtype.newbyteorder("<"))
-    tile[:height, :width] = pixels.transpose(1, 2, 0)
-    tile[height:] = tile[:, width:] = fill
     kind = predictor(tile.dtype.name, compress)
-    if kind == 2:
-        tile = imagecodecs.delta_encode(tile, axis=1)
-    elif kind == 3:
-        tile = imagecodecs.floatpred_encode(tile, axis=-2)
-    data = tile.tobytes()
+    if kind == 2 and (height, width) == (TILE, TILE):
+        _differences(pixels.transpose(1, 2, 0), tile)
+    else:
+        tile[:height, :width] = pixels.transpose(1, 2, 0)
+        tile[height:] = tile[:, width:] = fill
+        if kind == 2:
+            _differences(tile.copy(), tile)
+        elif kind == 3:
+            tile = imagecodecs.floatpred_encode(tile, axis=-2)
+    data: Any = tile.data  # its own bytes, not a copy
     if compress == "zstd":
         return bytes(imagecodecs.zstd_encode(data, level=level))
     if compress == "deflate":
         return bytes(imagecodecs.deflate_encode(data, level=level))
-    return data
+    return tile.tobytes()
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator,unused-ignore]
+def _differences(pixels: Pixels, out: Pixels) -> None:
+    """Each pixel of a row less the one before it, band by band; (rows, columns, bands)."""
+    height, width, bands = pixels.shape
+    for row in range(height):
+        for band in range(bands):
+            out[row, 0, band] = pixels[row, 0, band]
+        for col in range(1, width):
+            for band in range(bands):
+                out[row, col, band] = pixels[row, col, band] - pixels[row, col - 1, band]
 
 
 def decode_tile(data: bytes, *, bands: int, data_type: str, compress: Compression) -> Pixels:
@@ -68,54 +86,64 @@ def halve(pixels: Pixels, *, nodata: float | None, overviews: Overviews) -> Pixe
     ``average`` is the mean of those of the four pixels that have data (integers: rounded, half up). A mean that happens
     to equal nodata moves by one, so that data stays data. ``nearest`` is the upper left pixel of the four.
     """
+    interleaved = pixels.transpose(1, 2, 0)
     if overviews == "nearest":
-        return np.ascontiguousarray(pixels[:, ::2, ::2])
-    bands, height, width = pixels.shape
-    out = np.empty((bands, (height + 1) // 2, (width + 1) // 2), dtype=pixels.dtype)
+        return np.ascontiguousarray(interleaved[::2, ::2]).transpose(2, 0, 1)
+    height, width, bands = interleaved.shape
+    out = np.empty(((height + 1) // 2, (width + 1) // 2, bands), dtype=pixels.dtype)
     if pixels.dtype.kind == "f":
-        _mean_of_floats(pixels, out, np.nan if nodata is None else nodata)
+        _mean_of_floats(interleaved, out, np.nan if nodata is None else nodata)
     else:
         limits = np.iinfo(pixels.dtype)
         # A number that no pixel can have stands for "no nodata value".
-        _mean_of_integers(pixels, out, limits.min - 1 if nodata is None else int(nodata), int(limits.max))
-    return out
+        _mean_of_integers(interleaved, out, limits.min - 1 if nodata is None else int(nodata), int(limits.max))
+    return out.transpose(2, 0, 1)
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator,unused-ignore]
 def _mean_of_integers(pixels: Pixels, out: Pixels, nodata: int, largest: int) -> None:
-    bands, height, width = pixels.shape
-    for band in range(bands):
-        for row in range(out.shape[1]):
-            for col in range(out.shape[2]):
+    height, width, bands = pixels.shape
+    for row in range(out.shape[0]):
+        for col in range(out.shape[1]):
+            i, j = 2 * row, 2 * col
+            whole = i + 1 < height and j + 1 < width
+            for band in range(bands):
+                if whole:  # and none of the four is missing, as nearly everywhere
+                    a, b = np.int64(pixels[i, j, band]), np.int64(pixels[i, j + 1, band])
+                    c, d = np.int64(pixels[i + 1, j, band]), np.int64(pixels[i + 1, j + 1, band])
+                    mean = (a + b + c + d + 2) >> 2
+                    if a != nodata and b != nodata and c != nodata and d != nodata and mean != nodata:  # noqa: PLR1714
+                        out[row, col, band] = mean
+                        continue
                 total, count = np.int64(0), np.int64(0)
-                for i in range(2 * row, min(2 * row + 2, height)):
-                    for j in range(2 * col, min(2 * col + 2, width)):
-                        value = np.int64(pixels[band, i, j])
+                for p in range(i, min(i + 2, height)):
+                    for q in range(j, min(j + 2, width)):
+                        value = np.int64(pixels[p, q, band])
                         if value != nodata:
                             total += value
                             count += 1
                 if count == 0:
-                    out[band, row, col] = nodata
+                    out[row, col, band] = nodata
                     continue
                 mean = (2 * total + count) // (2 * count)
                 if mean == nodata:
                     mean += 1 if mean < largest else -1
-                out[band, row, col] = mean
+                out[row, col, band] = mean
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator,unused-ignore]
 def _mean_of_floats(pixels: Pixels, out: Pixels, nodata: float) -> None:
-    bands, height, width = pixels.shape
-    for band in range(bands):
-        for row in range(out.shape[1]):
-            for col in range(out.shape[2]):
+    height, width, bands = pixels.shape
+    for row in range(out.shape[0]):
+        for col in range(out.shape[1]):
+            for band in range(bands):
                 total, count = 0.0, 0
                 for i in range(2 * row, min(2 * row + 2, height)):
                     for j in range(2 * col, min(2 * col + 2, width)):
-                        value = pixels[band, i, j]
+                        value = pixels[i, j, band]
                         if value != nodata and not np.isnan(value):
                             total += value
                             count += 1
-                out[band, row, col] = total / count if count else nodata
-                if count and out[band, row, col] == nodata:
-                    out[band, row, col] = np.nextafter(out[band, row, col], pixels.dtype.type(np.inf))
+                out[row, col, band] = total / count if count else nodata
+                if count and out[row, col, band] == nodata:
+                    out[row, col, band] = np.nextafter(out[row, col, band], pixels.dtype.type(np.inf))

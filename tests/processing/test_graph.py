@@ -266,7 +266,7 @@ def test_a_folder_that_is_not_there(scene, tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"resampling": "lanczos"}, OutputError, "'lanczos' is unknown; give nearest, bilinear, cubic"),
+        ({"resampling": "gauss"}, OutputError, "'gauss' is unknown; give nearest, bilinear, cubic, lanczos, average"),
         ({"crs": "EPSG:1"}, OutputError, "CRS 'EPSG:1' is unknown"),
         ({"crs": "EPSG:5041", "bounds": (0, 0, 100, 100), "resolution_m": 1}, OutputError, "lie outside the image"),
         ({"resolution_m": -1}, OutputError, "resolution -1"),

@@ -14,7 +14,7 @@ from processing.dem import Dem
 from processing.errors import HeightsError, OutputError
 from processing.grid import OutputGrid
 from processing.ground import choose_grid, outline, reach
-from processing.lattice import make_lattice
+from processing.lattice import make_lattices
 from processing.ortho import Block, Image, orthorectify_block, positions
 from processing.rpc import Rpc, fit
 from tests.processing.pushbroom import Pushbroom, write_heights
@@ -147,7 +147,8 @@ def test_resampling_is_that_of_scipy(site, resampling, order):
     for band in range(2):
         pixels = site.pixels[band].astype(float)
         expected = ndimage.map_coordinates(pixels, [row[inside], col[inside]], order=order)
-        assert np.abs(found[band][inside] - expected).max() <= (0.5 + 1e-6 if order else 0)
+        # Small whole numbers are weighted in single precision.
+        assert np.abs(found[band][inside] - expected).max() <= (0.5 + 1e-3 if order else 0)
 
 
 def test_cubic_repeats_a_parabola(site):
@@ -287,11 +288,12 @@ def test_a_rotated_grid(site):
 
 
 def test_a_lattice_is_as_fine_as_the_projection_bends(site):
-    fine = make_lattice(site.grid, site.image.rpc, site.dem, 0, 0)
+    ((fine,), _) = make_lattices(site.grid, site.image.rpc, site.dem, [(0, 0)])
     assert 4 <= fine.step <= 32
     x, y = Transformer.from_crs("EPSG:4326", "EPSG:5041", always_xy=True).transform(5.3, 89.9999)
     polar = OutputGrid(crs="EPSG:5041", transform=(2, 0, x - 200, 0, -2, y + 200), height=256, width=256)
-    assert make_lattice(polar, site.image.rpc, site.dem, 0, 0).step == 1
+    ((bent,), _) = make_lattices(polar, site.image.rpc, site.dem, [(0, 0)])
+    assert bent.step == 1
 
 
 @pytest.mark.parametrize(
