@@ -6,7 +6,6 @@ as what it should be, can be read to its end, and each raster has a sensor model
 
 import math
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,12 +18,12 @@ from rasterio.io import DatasetReader
 from catalog.errors import CatalogError
 from catalog.extent import TimeWindow, parse_time
 from catalog.item import ITEM_ID, Band, Orbit, View
+from processing import vendors
 from processing.dem import Dem
 from processing.errors import DeliveryError, HeightsError, SensorModelError
 from processing.manifest import MANIFEST, ROLES, read_manifest
 from processing.raster import check_whole, open_raster, sha256
 from processing.rpc import Rpc
-from processing.vendors import dimap, find, rpc_text
 
 DATA_TYPES: Final = ("uint8", "uint16", "int16", "uint32", "int32", "float32")
 """What a pixel of a scene can be."""
@@ -278,15 +277,9 @@ def _check_cloud_mask(path: Path, data_type: str, bands: int) -> None:
                 )
 
 
-_DIMAP = re.compile(r"\.xml", flags=re.IGNORECASE)
-
-
 def _rpc(folder: Path, raster: Path, name: str | None) -> Rpc:
-    """The sensor model in the named file, else in the raster's sidecar or tag."""
+    """The sensor model in the named file, else in the raster's sidecars or tag."""
     try:
-        if name is None:
-            return find(raster)
-        path = _inside(folder, name, "rasters.rpc")
-        return dimap.read(path) if _DIMAP.fullmatch(path.suffix) else rpc_text.read(path)
+        return vendors.find(raster) if name is None else vendors.read(_inside(folder, name, "rasters.rpc"), raster)
     except SensorModelError as error:
         raise DeliveryError(str(error)) from None

@@ -1,73 +1,101 @@
-"""DIMAP v2 RPC files of Pléiades and SPOT 6/7 (Airbus, Pléiades Imagery User Guide, appendix on the RFM model).
+"""DIMAP 2 and 3 RPC files of Airbus: Pléiades, SPOT 6/7, PeruSat-1 and Pléiades Neo (``RPC_….XML``).
 
-``Inverse_Model`` leads from the ground to the image. DIMAP calls the first pixel (1, 1): 1 is taken off both offsets.
+The model leads from the ground to the image: ``Inverse_Model``, which Pléiades Neo calls ``GroundtoImage_Values``; both
+files also hold the opposite one, whose tags are the same in DIMAP 2 (Pléiades Imagery User Guide, appendix on the RFM).
+
+What the centre of the first pixel is called follows from the profile: (1, 1) in DIMAP 2, (0, 0) for Pléiades Neo
+(``PNEO_…``; GDAL #5716, #7653). FIRST_ROW and FIRST_COL say where the model holds, not where the image begins: they are
+negative in real scenes; GDAL 3.5 to 3.7.0 subtracted FIRST_COL.
 """
 
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError
-
-import defusedxml.ElementTree
-from defusedxml.common import DefusedXmlException
+from xml.etree.ElementTree import Element
 
 from processing.errors import SensorModelError
 from processing.rpc import Rpc
+from processing.vendors import rpc00b
+from processing.vendors.sidecar import number, read_xml
 
-_MAX_BYTES = 5_000_000
-"""An RPC file has some 13 kB."""
+ROOT = "Dimap_Document"
+
+_GROUND_TO_IMAGE = ("Inverse_Model", "GroundtoImage_Values")
+"""What DIMAP 2 and Pléiades Neo call it."""
+
+_TAGS = {"line": "LINE", "samp": "SAMP", "lat": "LAT", "lon": "LONG", "height": "HEIGHT"}
 
 
 def read(path: Path) -> Rpc:
-    """Read the RPC of a whole scene; a part of it, such as tile R2C1, needs `Rpc.shifted` by its first pixel.
+    """Read the RPC of a whole scene; `processing.vendors.find` shifts it to the tile that a raster is.
 
     Raises
     ------
     SensorModelError
-        It is no DIMAP v2 RPC file, or a number is missing or none.
+        It is no DIMAP RPC file, or a number is missing, given twice or none.
     """
-    model = _parse(path).find("Rational_Function_Model/Global_RFM")
-    if model is None or model.find("Inverse_Model") is None or model.find("RFM_Validity") is None:
+    return from_root(path.name, read_xml(path))
+
+
+def from_root(file: str, root: Element) -> Rpc:
+    """The model below the root of a DIMAP RPC file.
+
+    Raises
+    ------
+    SensorModelError
+        As `read`.
+    """
+    models = root.findall("Rational_Function_Model/Global_RFM")
+    if len(models) != 1:
+        raise SensorModelError(f"{file}: {len(models)} elements Rational_Function_Model/Global_RFM; {_remedy(root)}")
+    inverse = [found for name in _GROUND_TO_IMAGE for found in models[0].findall(name)]
+    validity = models[0].findall("RFM_Validity")
+    if len(inverse) != 1 or len(validity) != 1:
         raise SensorModelError(
-            f"{path.name}: no Rational_Function_Model/Global_RFM with Inverse_Model and RFM_Validity; "
-            "give the RPC_….XML of a DIMAP v2 product"
+            f"{file}: Global_RFM must have one {' or '.join(_GROUND_TO_IMAGE)} and one RFM_Validity; "
+            "give the RPC_….XML of a DIMAP product"
         )
 
-    def number(tag: str) -> float:
-        text = model.findtext(tag)
-        try:
-            return float(text or "")
-        except ValueError:
-            raise SensorModelError(f"{path.name}: {tag} is {text!r}; give a number") from None
+    def value(group: Element, tag: str) -> float:
+        return number(only(file, group, tag), what=f"{file}: {group.tag}/{tag}")
 
-    def polynomial(name: str) -> list[float]:
-        return [number(f"Inverse_Model/{name}_COEFF_{k}") for k in range(1, 21)]
-
-    def domain(kind: str) -> dict[str, float]:
-        names = {"line": "LINE", "samp": "SAMP", "lat": "LAT", "lon": "LONG", "height": "HEIGHT"}
-        return {f"{ours}_{kind.lower()}": number(f"RFM_Validity/{tag}_{kind}") for ours, tag in names.items()}
-
-    try:
-        one_based = Rpc(
-            **domain("OFF"),
-            **domain("SCALE"),
-            line_num=polynomial("LINE_NUM"),  # type: ignore[arg-type]
-            line_den=polynomial("LINE_DEN"),  # type: ignore[arg-type]
-            samp_num=polynomial("SAMP_NUM"),  # type: ignore[arg-type]
-            samp_den=polynomial("SAMP_DEN"),  # type: ignore[arg-type]
-        )
-    except SensorModelError as error:
-        if str(error).startswith(path.name):
-            raise
-        raise SensorModelError(f"{path.name}: {error}") from None
-    return one_based.shifted(rows=1, cols=1)
+    values = {
+        f"{ours}_{kind.lower()}": value(validity[0], f"{tag}_{kind}")
+        for kind in ("OFF", "SCALE")
+        for ours, tag in _TAGS.items()
+    }
+    polynomials = {
+        name: [value(inverse[0], f"{name.upper()}_COEFF_{k}") for k in range(1, 21)] for name in rpc00b.POLYNOMIALS
+    }
+    first = _first_pixel(file, root, inverse[0])
+    return rpc00b.model(file, values, polynomials).shifted(rows=first, cols=first)
 
 
-def _parse(path: Path) -> Element:
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise SensorModelError(f"{path.name}: more than {_MAX_BYTES} bytes; a DIMAP RPC file has some 13 kB")
-        root: Element = defusedxml.ElementTree.fromstring(path.read_bytes())
-    except OSError as error:
-        raise SensorModelError(f"{path.name}: cannot be read ({error.strerror})") from None
-    except (ParseError, DefusedXmlException, ValueError) as error:
-        raise SensorModelError(f"{path.name}: no readable XML ({type(error).__name__}: {error})") from None
-    return root
+def only(file: str, group: Element, path: str) -> str | None:
+    """The text of the one element at that path below a group; None where there is none.
+
+    Raises
+    ------
+    SensorModelError
+        There is more than one.
+    """
+    found = group.findall(path)
+    if len(found) > 1:
+        raise SensorModelError(f"{file}: {path} comes {len(found)} times in {group.tag[:40]}; give it once")
+    return found[0].text if found else None
+
+
+def _first_pixel(file: str, root: Element, model: Element) -> int:
+    """What the file calls the centre of the first pixel, in both directions."""
+    profile = only(file, root, "Metadata_Identification/METADATA_PROFILE")
+    if profile is not None and profile.strip():
+        return 0 if profile.strip().upper().startswith("PNEO") else 1
+    return 0 if model.tag == _GROUND_TO_IMAGE[1] else 1
+
+
+def _remedy(root: Element) -> str:
+    path = "Geoposition/Geoposition_Models/Rational_Function_Model/Component/COMPONENT_PATH"
+    component = root.find(path)
+    if component is not None:
+        return f"this describes the product; give the RPC file that it names, {component.get('href', 'RPC_….XML')[:80]}"
+    if root.find("Data_Strip") is not None:
+        return "DIMAP 1 of SPOT 5 has a rigorous model only; give an RPC fitted to it, as a NAME_RPC.TXT"
+    return "give the RPC_….XML of a DIMAP product"

@@ -1,6 +1,7 @@
-"""The RPC inside a file: TIFF tag 50844, or the RPC00B segment of a NITF, as GDAL hands both out.
+"""The RPC inside a GeoTIFF: TIFF tag 50844, 92 doubles, as GDAL hands it out.
 
-Pixel (0, 0) is the centre of the first pixel in both ("RPCs in GeoTIFF", and STDI-0002).
+Pixel (0, 0) is the centre of the first pixel ("RPCs in GeoTIFF", RPCCoefficientTag; GDAL RFC 22: "relative to the
+center of the pixel"). The tag begins with two errors; offsets, scales and polynomials follow in the order of RPC00B.
 """
 
 from rasterio.errors import RasterioError
@@ -8,6 +9,7 @@ from rasterio.io import DatasetReader
 
 from processing.errors import SensorModelError
 from processing.rpc import Rpc
+from processing.vendors import rpc00b
 
 
 def read(dataset: DatasetReader) -> Rpc | None:
@@ -18,27 +20,16 @@ def read(dataset: DatasetReader) -> Rpc | None:
     SensorModelError
         It holds one that is incomplete.
     """
+    file = dataset.name.rpartition("/")[2]
     try:
         found = dataset.rpcs
-        return (
-            None
-            if found is None
-            else Rpc(
-                line_off=found.line_off,
-                samp_off=found.samp_off,
-                lat_off=found.lat_off,
-                lon_off=found.long_off,
-                height_off=found.height_off,
-                line_scale=found.line_scale,
-                samp_scale=found.samp_scale,
-                lat_scale=found.lat_scale,
-                lon_scale=found.long_scale,
-                height_scale=found.height_scale,
-                line_num=found.line_num_coeff,
-                line_den=found.line_den_coeff,
-                samp_num=found.samp_num_coeff,
-                samp_den=found.samp_den_coeff,
-            )
-        )
-    except (RasterioError, KeyError, ValueError, TypeError, SensorModelError) as error:
-        raise SensorModelError(f"{dataset.name.rpartition('/')[2]}: the RPC inside is incomplete ({error})") from None
+        if found is None:
+            return None
+        values = {name: float(getattr(found, name.replace("lon_", "long_"))) for name in rpc00b.NUMBERS}
+        polynomials = {name: [float(c) for c in getattr(found, f"{name}_coeff")] for name in rpc00b.POLYNOMIALS}
+        return rpc00b.model(file, values, polynomials)
+    except (RasterioError, KeyError, ValueError, TypeError, AttributeError, SensorModelError) as error:
+        reason = str(error).removeprefix(f"{file}: ")
+        raise SensorModelError(
+            f"{file}: the RPC inside is incomplete ({reason}); put {file.rpartition('.')[0]}_RPC.TXT beside it"
+        ) from None

@@ -1,6 +1,7 @@
-"""``NAME_RPC.TXT``: one ``KEY: value unit`` a line, as GeoEye began it and GDAL reads and writes it.
+"""``NAME_RPC.TXT``: one ``KEY: value unit`` a line, as Space Imaging began it and GDAL reads and writes it.
 
-Pixel (0, 0) is the centre of the first pixel, as everywhere in this project.
+IKONOS, GeoEye, SkySat, Jilin-1 (``_rpc.txt``), KOMPSAT and EROS (``.rpc``) come with it. Pixel (0, 0) is the centre of
+the first pixel (GDAL RFC 22), as everywhere in this project.
 """
 
 import re
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from processing.errors import SensorModelError
 from processing.rpc import Rpc
+from processing.vendors import rpc00b
+from processing.vendors.sidecar import number, read_text
 
 _NUMBERS = {
     "LINE_OFF": ("line_off", "pixels"),
@@ -30,16 +33,10 @@ _POLYNOMIALS = {
     "SAMP_DEN_COEFF": "samp_den",
 }
 
-_LINE = re.compile(r"\s*(\w+)\s*:\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\b.*", flags=re.ASCII)
+_LINE = re.compile(r"\s*(\w{1,40})\s*:\s*(\S*).*", flags=re.ASCII)
 
-_MAX_BYTES = 100_000
+MAX_BYTES = 100_000
 """A sidecar has some 3 kB."""
-
-
-def sidecar(raster: Path) -> Path | None:
-    """The sidecar of a raster, if there is one."""
-    names = (f"{raster.stem}_RPC.TXT", f"{raster.stem}_rpc.txt", f"{raster.stem}_RPC.txt")
-    return next((path for path in map(raster.with_name, names) if path.is_file()), None)
 
 
 def read(path: Path) -> Rpc:
@@ -48,21 +45,18 @@ def read(path: Path) -> Rpc:
     Raises
     ------
     SensorModelError
-        It is no text, or a number is missing, given twice or no number.
+        It is no text, or a number is missing, given twice or none.
     """
-    values = _values(path)
+    values = _values(path.name, read_text(path, limit=MAX_BYTES, example="LINE_OFF: 16109.5 pixels"))
     missing = [key for key in _keys() if key not in values]
     if missing:
         raise SensorModelError(
-            f"{path.name}: no {missing[0]} ({len(missing)} of 90 numbers are missing or unreadable); "
+            f"{path.name}: no {missing[0]} ({len(missing)} of 90 numbers are missing); "
             "give every line of an RPC00B sidecar"
         )
     numbers = {name: values[key] for key, (name, _) in _NUMBERS.items()}
     polynomials = {name: [values[f"{key}_{k}"] for k in range(1, 21)] for key, name in _POLYNOMIALS.items()}
-    try:
-        return Rpc(**numbers, **polynomials)  # type: ignore[arg-type]
-    except SensorModelError as error:
-        raise SensorModelError(f"{path.name}: {error}") from None
+    return rpc00b.model(path.name, numbers, polynomials)
 
 
 def write(rpc: Rpc, path: Path) -> None:
@@ -77,22 +71,15 @@ def _keys() -> list[str]:
     return [*_NUMBERS, *(f"{key}_{k}" for key in _POLYNOMIALS for k in range(1, 21))]
 
 
-def _values(path: Path) -> dict[str, float]:
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise SensorModelError(f"{path.name}: more than {_MAX_BYTES} bytes; an RPC sidecar has some 3 kB")
-        text = path.read_text(encoding="ascii")
-    except OSError as error:
-        raise SensorModelError(f"{path.name}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise SensorModelError(f"{path.name}: no plain text; give lines such as 'LINE_OFF: 16109.5 pixels'") from None
+def _values(file: str, text: str) -> dict[str, float]:
+    """The numbers of the model; lines with other keys tell of other things."""
+    needed = frozenset(_keys())
     values: dict[str, float] = {}
     for match in filter(None, map(_LINE.fullmatch, text.splitlines())):
         key = match[1].upper()
+        if key not in needed:
+            continue
         if key in values:
-            raise SensorModelError(f"{path.name}: {key} comes twice; give it once")
-        try:
-            values[key] = float(match[2])
-        except ValueError:
-            raise SensorModelError(f"{path.name}: {key} is {match[2]!r}; give a number") from None
+            raise SensorModelError(f"{file}: {key} comes twice; give it once")
+        values[key] = number(match[2], what=f"{file}: {key}")
     return values
