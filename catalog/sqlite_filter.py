@@ -56,7 +56,7 @@ class SqliteDialect:
     """A `catalog.filter_sql.Dialect` for the table ``items`` of `catalog.sqlite_schema`."""
 
     def __init__(self, columns: Mapping[str, str]) -> None:
-        """Take the properties that have a column of `generated`, and the names of those columns."""
+        """Take the properties that have a column, see `catalog.sqlite_schema.add_column`, and the names of those."""
         self._columns = columns
 
     def value(self, value: Plain | int) -> Sql:
@@ -116,20 +116,6 @@ class SqliteDialect:
     def array(self, op: str, left: str | tuple[Plain, ...], right: str | tuple[Plain, ...]) -> Sql:
         """By a function of `register`."""
         return around("arrays({}, {}, {})", _array(left), _array(right), Sql("?", (op,)))
-
-
-def generated(name: str) -> str:
-    """What a generated column of a property has to hold, for `SqliteDialect` to use it.
-
-    Raises
-    ------
-    ValueError
-        SQLite's JSON paths cannot say the name.
-    """
-    if _is_beyond_paths(name):
-        raise ValueError(f"property {name!r:.60}: a column takes no name with a quotation mark or a backslash")
-    path = "'" + _path(name).replace("'", "''") + "'"
-    return _OF_JSON["any"].format(type=f"json_type(properties, {path})", value=f"json_extract(properties, {path})")
 
 
 def glob(pattern: str) -> str:

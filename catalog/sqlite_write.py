@@ -207,7 +207,7 @@ def _insert(
             (
                 seq, item.id, item.collection, item.moment, item.since, item.until, *(item.box or nowhere), now,
                 bytes.fromhex(item.etag), item.text, item.properties_json.decode(),
-                *(_scalar(held.get(name)) for name in own),
+                *(column_value(held.get(name)) for name in own),
             )
             for (seq, item), held in zip(numbered, properties, strict=True)
         ],
@@ -219,7 +219,7 @@ def _insert(
     connection.executemany("INSERT INTO places VALUES (?,?,?,?,?,?,?)", _places(numbered))
 
 
-def _scalar(value: object) -> object:
+def column_value(value: object) -> object:
     """What a column of a property holds, see `catalog.sqlite_schema.add_column`."""
     if isinstance(value, str | bool):
         return value

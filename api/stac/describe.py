@@ -75,6 +75,20 @@ def parameter(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "schema": _TEXT, "description": description}
 
 
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "schema": _TEXT, "description": description}
+
+
+REVALIDATION = (
+    _header("If-None-Match", "ETags that the client holds: 304 where one of them is current"),
+    _header("If-Modified-Since", "an HTTP date: 304 where nothing changed since"),
+)
+PRECONDITIONS = (
+    _header("If-Match", "ETags, or *: 412 where none of them is current"),
+    _header("If-None-Match", "*: 412 where it is there already"),
+)
+
+
 def route(
     summary: str,
     *media_types: str,
@@ -121,8 +135,8 @@ COLLECTIONS = route(
     query=("bbox", "datetime", "q", "limit", "token", "sortby", "fields", "f"),
 )
 CHILDREN = route("What stands directly below the landing page", JSON)
-COLLECTION = route("A Collection", JSON, path=_OF_COLLECTION, responses=UNCHANGED)
-ITEM = route("An Item", GEOJSON, path=("collection", "item"), responses=UNCHANGED)
+COLLECTION = route("A Collection", JSON, path=_OF_COLLECTION, more=REVALIDATION, responses=UNCHANGED)
+ITEM = route("An Item", GEOJSON, path=("collection", "item"), more=REVALIDATION, responses=UNCHANGED)
 QUERYABLES = route("What a filter may name", SCHEMA)
 SORTABLES = route("What an order may name", SCHEMA)
 QUERYABLES_OF_COLLECTION = route("What a filter may name in a Collection", SCHEMA, path=_OF_COLLECTION)

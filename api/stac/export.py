@@ -1,7 +1,6 @@
 """Searches as one stream of all their items: newline-delimited JSON, GeoParquet, Arrow."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 
 from starlette.concurrency import run_in_threadpool
@@ -11,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from api.address import public_address
 from api.problems import Problem
 from api.stac.requests import Asked
+from catalog.paging import all_items
 from catalog.search import BASE, View
 
 NDJSON = "application/x-ndjson"
@@ -96,16 +96,9 @@ def pages(view: View, asked: Asked, address: bytes = BASE.encode()) -> Pages:
     """All items that a search finds, with the address in them."""
 
     def read() -> Iterator[Sequence[bytes]]:
-        search, left = asked.search, asked.most
-        while True:
-            page = view.search(replace(search, limit=AT_ONCE if left is None else min(AT_ONCE, left), count=False))
-            items = page.items if asked.fields is None else tuple(map(asked.fields.of_item, page.items))
-            if items:
-                yield [item.replace(BASE.encode(), address) for item in items]
-            left = None if left is None else left - len(items)
-            if page.next_token is None or left == 0:
-                return
-            search = replace(search, token=page.next_token)
+        for items in all_items(view, asked.search, at_once=AT_ONCE, most=asked.most):
+            shown = items if asked.fields is None else map(asked.fields.of_item, items)
+            yield [item.replace(BASE.encode(), address) for item in shown]
 
     return read
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api.address import public_address
 from api.problems import Problem
 from api.stac.answers import GEOJSON, JSON, etags, send, send_json, validators, view_of
-from api.stac.describe import Kwargs, route
+from api.stac.describe import PRECONDITIONS, Kwargs, route
 from api.stac.requests import read_json
 from catalog.document import collection_address, item_address
 from catalog.errors import ExistsError, InvalidItemError, PreconditionError
@@ -264,6 +264,7 @@ def _said(summary: str, path: str, media_type: str | None, body: dict[str, Any] 
         path=names,
         body=body,
         status=status,
+        more=() if summary.startswith("Insert") else PRECONDITIONS,
         responses=created if summary.startswith("Replace") else None,
     )
 

@@ -4,13 +4,13 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from catalog.errors import CatalogError
+from catalog.paging import all_items
 from catalog.search import BASE, Search, View
 from catalog.transfer.importing import Progress
 
@@ -67,14 +67,8 @@ def pages(view: View, search: Search, files: str | None) -> Iterator[Sequence[by
     """All items that a search finds, some at a time, with the address of their files in them."""
     ours = f"{BASE}/files".encode()
     there = ours if files is None else files.encode()
-    search = replace(search, limit=AT_ONCE)
-    while True:
-        page = view.search(search)
-        if page.items:
-            yield [item.replace(ours, there) for item in page.items]
-        if page.next_token is None:
-            return
-        search = replace(search, token=page.next_token)
+    for items in all_items(view, search, at_once=AT_ONCE):
+        yield [item.replace(ours, there) for item in items]
 
 
 def _ndjson(read: Callable[[], Iterator[Sequence[bytes]]]) -> Iterator[bytes]:
