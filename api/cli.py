@@ -13,8 +13,10 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from api.commands.catalog import catalog
+from api.commands.mosaic import mosaic
 from api.commands.order import order
 from api.commands.ortho import ortho
+from api.commands.pansharpen import pansharpen
 from api.commands.progress import ProgressBars
 from api.commands.settings import data_option, settings_of
 
@@ -43,8 +45,10 @@ def cli() -> None:
 
 
 cli.add_command(catalog)
+cli.add_command(mosaic)
 cli.add_command(order)
 cli.add_command(ortho)
+cli.add_command(pansharpen)
 
 
 @cli.command()

@@ -21,7 +21,7 @@ import numpy as np
 
 from processing import tiff
 from processing.errors import OutputError
-from processing.spool import Spool, SpooledTile, spool_tiles, writing
+from processing.spool import Spool, SpooledTile, finish, place_tiles, spool_tiles, writing
 from processing.tile import TILE, Compression, Overviews, Pixels, decode_tile, encode_tile, halve, predictor
 
 SUPERBLOCK: Final = 2048
@@ -68,6 +68,10 @@ class CogProfile:
     colours: tuple[str, ...] = ()
     """GDAL's colour interpretation of each band: Red, Green, Blue, Gray, Undefined, …; empty for none."""
 
+    scales: tuple[float, ...] = ()
+    """Of each band, as are `offsets`: value = scale · stored + offset; both empty for values as they are stored."""
+
+    offsets: tuple[float, ...] = ()
     big: bool = False
     """Whether to write a BigTIFF even where a classic one will do; beyond 4 GiB it always is one."""
 
@@ -78,7 +82,8 @@ class CogProfile:
             raise OutputError(f"output: compression {self.compress!r} is unknown; give {', '.join(_COMPRESSION_TAG)}")
         if self.data_type not in _DATA_TYPES:
             raise OutputError(f"output: {self.data_type} pixels; give one of {', '.join(_DATA_TYPES)}")
-        for name, values in (("descriptions", self.descriptions), ("colours", self.colours)):
+        for name in ("descriptions", "colours", "scales", "offsets"):
+            values = getattr(self, name)
             if values and len(values) != self.bands:
                 raise OutputError(f"output: {len(values)} {name} for {self.bands} bands; give one a band")
 
@@ -99,6 +104,22 @@ class CogProfile:
         """Rows and columns of tiles of a level."""
         height, width = self.levels[level]
         return -(-height // TILE), -(-width // TILE)
+
+    @cached_property
+    def starts(self) -> tuple[int, ...] | None:
+        """Where the tiles of each level begin in the file; None where that is known when all are encoded only."""
+        if self.compress != "none":
+            return None
+        size = TILE * TILE * self.bands * np.dtype(self.data_type).itemsize
+        counts = [rows * cols for rows, cols in map(self.tiles, range(len(self.levels)))]
+        _, offsets = _header(self, [[size] * count for count in counts])
+        return tuple(level[0] for level in offsets)
+
+    def place(self, level: int, row: int, col: int) -> int:
+        """Where a tile of a file begins whose tiles are all of one size."""
+        assert self.starts is not None
+        size = TILE * TILE * self.bands * np.dtype(self.data_type).itemsize + tiff.TILE_LEADER + tiff.TILE_TRAILER
+        return self.starts[level] + (row * self.tiles(level)[1] + col) * size
 
     @property
     def superblocks(self) -> tuple[int, int]:
@@ -141,7 +162,19 @@ def encode_superblock(pixels: Pixels, profile: CogProfile, *, row: int, col: int
         for down, right in product(range(0, pixels.shape[1], TILE), range(0, pixels.shape[2], TILE)):
             data = _encode(pixels[:, down : down + TILE, right : right + TILE], profile)
             encoded.append((level, row * a_side + down // TILE, col * a_side + right // TILE, data))
-    return EncodedSuperblock(row=row, col=col, tiles=spool_tiles(spool / f"{row}-{col}.tiles", encoded))
+    return EncodedSuperblock(row=row, col=col, tiles=_spooled(f"{row}-{col}.tiles", encoded, profile, spool))
+
+
+_WHOLE: Final = "whole.tif"
+"""In the spool: the file itself, where every tile can go to its place at once."""
+
+
+def _spooled(
+    name: str, encoded: Iterable[tuple[int, int, int, bytes]], profile: CogProfile, spool: Path
+) -> tuple[SpooledTile, ...]:
+    if profile.starts is None:
+        return spool_tiles(spool / name, encoded)
+    return place_tiles(spool / _WHOLE, encoded, profile.place)
 
 
 def _check_superblock(pixels: Pixels, profile: CogProfile, row: int, col: int) -> None:
@@ -170,9 +203,13 @@ def assemble(blocks: Iterable[EncodedSuperblock], profile: CogProfile, *, spool:
     places: _Places = {(tile.level, tile.row, tile.col): tile for block in blocks for tile in block.tiles}
     with Spool(spool) as tiles:
         for level in range(INNER_LEVELS + 1, len(profile.levels)):
-            new = spool_tiles(spool / f"level-{level}.tiles", _outer_level(level, profile, places, tiles))
+            new = _spooled(f"level-{level}.tiles", _outer_level(level, profile, places, tiles), profile, spool)
             places |= {(tile.level, tile.row, tile.col): tile for tile in new}
         ordered = [_row_major(level, profile, places) for level in range(len(profile.levels))]
+        if profile.starts is not None:
+            head, _ = _header(profile, [[tile.size for tile in level] for level in ordered])
+            finish(spool / _WHOLE, head, destination)
+            return
         with writing(destination) as file:
             _write(file, profile, ordered, tiles)
 
@@ -210,28 +247,35 @@ def _place(places: _Places, level: int, row: int, col: int) -> SpooledTile:
 
 
 def _write(file: BinaryIO, profile: CogProfile, levels: list[list[SpooledTile]], spool: Spool) -> None:
-    framed = [[tile.size + tiff.TILE_LEADER + tiff.TILE_TRAILER for tile in tiles] for tiles in levels]
-    total = sum(map(sum, framed))
-    geo = tiff.geo_tags(profile.crs, profile.transform)
-
-    def header(first_tile: int, *, big: bool) -> bytes:
-        offsets, position = [], first_tile
-        for sizes in reversed(framed):
-            starts = np.cumsum([position, *sizes])
-            offsets.append((starts[:-1] + tiff.TILE_LEADER).tolist())
-            position = int(starts[-1])
-        every = zip(range(len(levels)), levels, reversed(offsets), strict=True)
-        directories = [_tags(profile, level, tiles, at, geo, big=big) for level, tiles, at in every]
-        return tiff.header(directories, big=big)
-
-    big = profile.big or len(header(0, big=True)) + total >= 2**32
-    file.write(header(len(header(0, big=big)), big=big))
+    head, _ = _header(profile, [[tile.size for tile in tiles] for tiles in levels])
+    file.write(head)
     for tiles in reversed(levels):
         spool.copy(tiles, file)
 
 
+def _header(profile: CogProfile, sizes: list[list[int]]) -> tuple[bytes, list[list[int]]]:
+    """All directories, for tiles of these sizes, level by level; and where each tile begins."""
+    framed = [[size + tiff.TILE_LEADER + tiff.TILE_TRAILER for size in level] for level in sizes]
+    total = sum(map(sum, framed))
+    geo = tiff.geo_tags(profile.crs, profile.transform)
+
+    def header(first_tile: int, *, big: bool) -> tuple[bytes, list[list[int]]]:
+        offsets: list[list[int]] = []
+        position = first_tile
+        for level in reversed(framed):
+            starts = np.cumsum([position, *level])
+            offsets.insert(0, (starts[:-1] + tiff.TILE_LEADER).tolist())
+            position = int(starts[-1])
+        every = enumerate(zip(sizes, offsets, strict=True))
+        directories = [_tags(profile, level, counts, at, geo, big=big) for level, (counts, at) in every]
+        return tiff.header(directories, big=big), offsets
+
+    big = profile.big or len(header(0, big=True)[0]) + total >= 2**32
+    return header(len(header(0, big=big)[0]), big=big)
+
+
 def _tags(
-    profile: CogProfile, level: int, tiles: list[SpooledTile], offsets: list[int], geo: tiff.Tags, *, big: bool
+    profile: CogProfile, level: int, sizes: list[int], offsets: list[int], geo: tiff.Tags, *, big: bool
 ) -> tiff.Tags:
     """The directory of a level; full resolution alone says where it is on the map and what its bands are."""
     kind = np.dtype(profile.data_type)
@@ -249,7 +293,7 @@ def _tags(
         322: (tiff.SHORT, (TILE,)),  # TileWidth
         323: (tiff.SHORT, (TILE,)),  # TileLength
         324: (tiff.LONG8 if big else tiff.LONG, offsets),  # TileOffsets
-        325: (tiff.LONG, [tile.size for tile in tiles]),  # TileByteCounts
+        325: (tiff.LONG, sizes),  # TileByteCounts
         339: (tiff.SHORT, (_SAMPLE_FORMAT[kind.kind],) * profile.bands),
     }
     others = profile.bands - (3 if rgb else 1)
@@ -259,7 +303,7 @@ def _tags(
         tags[42113] = tiff.text(_number(profile.nodata))  # GDAL_NODATA
     if level == 0:
         tags |= geo
-        if profile.descriptions or profile.colours:
+        if profile.descriptions or profile.colours or profile.scales or profile.offsets:
             tags[42112] = tiff.text(_gdal_metadata(profile))
     return tags
 
@@ -269,8 +313,13 @@ def _number(value: float) -> str:
 
 
 def _gdal_metadata(profile: CogProfile) -> str:
-    """Names and colours of the bands as GDAL keeps them (tag 42112)."""
-    roles = (("DESCRIPTION", "description", profile.descriptions), ("COLORINTERP", "colorinterp", profile.colours))
+    """Names, colours, scales and offsets of the bands as GDAL keeps them (tag 42112)."""
+    roles = (
+        ("DESCRIPTION", "description", profile.descriptions),
+        ("COLORINTERP", "colorinterp", profile.colours),
+        ("OFFSET", "offset", map(repr, profile.offsets)),
+        ("SCALE", "scale", map(repr, profile.scales)),
+    )
     items = [
         f'  <Item name="{name}" sample="{band}" role="{role}">{escape(value)}</Item>\n'
         for name, role, values in roles

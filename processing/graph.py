@@ -1,34 +1,23 @@
-"""The dask graph of an orthoimage: one task makes one superblock of the output.
+"""The graph of an orthoimage: one task makes one superblock of the output (`processing.blocks`).
 
-A task reads the heights and the piece of the image that its superblock shows, computes, encodes the tiles into a spool
-folder beside the destination and returns their places, never pixels: a few hundred bytes to the scheduler whatever the
-size of the scene. Tasks share nothing and write files of their own, so a task that is run twice does no harm. The
-client puts the tiles together at the end. On a cluster, every worker must see the image, the DEM and the destination's
-folder under the same paths.
+A task reads the heights and the piece of the image that its superblock shows, computes and encodes. The client puts the
+tiles together at the end.
 
     image, DEM ──► superblock 0,0 ──► spool/0-0.tiles ─┐
                ──► superblock 0,1 ──► spool/0-1.tiles ─┼─► assemble ──► destination.tif
                ──► …                                  ─┘
 """
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from dask import threaded
-from dask.base import tokenize
-from dask.callbacks import Callback
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from processing.cog import SUPERBLOCK, CogProfile, EncodedSuperblock, assemble, encode_superblock
+from processing.blocks import Progress, run, spooled, superblocks
+from processing.cog import SUPERBLOCK, CogProfile, assemble
 from processing.dem import Dem
 from processing.errors import DeliveryError, OutputError
 from processing.grid import OutputGrid
@@ -38,13 +27,10 @@ from processing.projection import is_geographic
 from processing.raster import open_raster
 from processing.rpc import Rpc
 from processing.tile import Compression
-from processing.vendors import find
+from processing.vendors import find, read
 
 if TYPE_CHECKING:  # a thread pool does not need it, and it takes half a second to import
     from distributed import Client
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +45,8 @@ class RawRaster:
     """Value of pixels that show nothing."""
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """The raster with the sensor model beside it or inside it, and the nodata value that it names.
+    def open(cls, path: Path, *, rpc: Path | None = None) -> Self:
+        """The raster with the sensor model beside it or inside it, or in the given file, and the nodata that it names.
 
         Raises
         ------
@@ -70,7 +56,8 @@ class RawRaster:
             It has no sensor model.
         """
         with open_raster(path) as dataset:
-            return cls(path=path, rpc=find(path), nodata=dataset.nodata)
+            model = find(path) if rpc is None else read(rpc, path)
+            return cls(path=path, rpc=model, nodata=dataset.nodata)
 
     def image(self) -> Image:
         """What the file's header says."""
@@ -235,67 +222,7 @@ def orthorectify(
         compress=compress,
         **profile,
     )
-    with _spool(destination) as spool:
-        tasks = _graph(job, output, spool)
-        run = _run_on_cluster(client, tasks, progress) if client else _run_on_threads(threads, tasks, progress)
-        assemble(run, output, spool=spool, destination=destination)
+    with spooled(destination) as spool:
+        blocks = run("orthorectify", superblocks(job, output, spool), client=client, threads=threads, progress=progress)
+        assemble(blocks, output, spool=spool, destination=destination)
     return OrthoResult(path=destination, profile=output, grid=grid)
-
-
-Tasks = dict[str, tuple[Any, ...]]
-
-
-def _graph(job: OrthoJob, profile: CogProfile, spool: Path) -> Tasks:
-    # The spool is new each time and part of the key: descriptors that a cluster still holds from an earlier run would
-    # point at files that are gone.
-    token = tokenize(job, profile, str(spool))
-    rows, cols = profile.superblocks
-    return {
-        f"orthorectify-{token}-{row}-{col}": (_make_superblock, job, profile, str(spool), row, col)
-        for row, col in product(range(rows), range(cols))
-    }
-
-
-def _make_superblock(job: OrthoJob, profile: CogProfile, spool: str, row: int, col: int) -> EncodedSuperblock:
-    return encode_superblock(job.block(row, col), profile, row=row, col=col, spool=Path(spool))
-
-
-def _run_on_threads(threads: int | None, tasks: Tasks, progress: Progress | None) -> list[EncodedSuperblock]:
-    done = 0
-
-    def count(*_: object) -> None:
-        nonlocal done
-        done += 1
-        if progress:
-            progress("orthorectify", done, len(tasks))
-
-    with Callback(posttask=count):  # type: ignore[no-untyped-call]
-        return list(threaded.get(tasks, list(tasks), num_workers=threads or os.cpu_count() or 1))
-
-
-def _run_on_cluster(client: "Client", tasks: Tasks, progress: Progress | None) -> list[EncodedSuperblock]:
-    from distributed import as_completed
-
-    futures = [client.submit(*task, key=key) for key, task in tasks.items()]
-    try:
-        blocks = []
-        for _, block in as_completed(futures, loop=client.loop, with_results=True):  # type: ignore[no-untyped-call]
-            blocks.append(block)
-            if progress:
-                progress("orthorectify", len(blocks), len(tasks))
-        return blocks
-    finally:
-        client.cancel(futures)  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def _spool(destination: Path) -> Iterator[Path]:
-    """A folder for encoded tiles beside the destination, gone at the end."""
-    try:
-        folder = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}.", suffix=".spool"))
-    except OSError as error:
-        raise OutputError(f"{destination.name}: its folder cannot be written ({error.strerror})") from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -18,9 +18,10 @@ from distributed import Client
 from catalog.assets import AssetFolder
 from catalog.extent import Footprint
 from catalog.item import AssetFile, Band, FinishedScene, Grid, OrderReference, to_item
+from processing.blocks import Progress
 from processing.dem import Dem
 from processing.errors import HeightsError, OutputError
-from processing.graph import OrthoResult, Progress, RawRaster, orthorectify
+from processing.graph import OrthoResult, RawRaster, orthorectify
 from processing.grid import OutputGrid
 from processing.ground import choose_grid
 from processing.quality import clear_area, cloud_cover_pct, footprint, multihash

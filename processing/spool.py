@@ -8,7 +8,7 @@ driver, "leader" and "trailer"), so that neighbours are copied together, by the 
 import os
 import secrets
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +136,46 @@ def spool_tiles(path: Path, encoded: Iterable[tuple[int, int, int, bytes]]) -> t
             )
             offset += TILE_LEADER + len(data) + TILE_TRAILER
     return tuple(tiles)
+
+
+def place_tiles(
+    path: Path, encoded: Iterable[tuple[int, int, int, bytes]], place: Callable[[int, int, int], int]
+) -> tuple[SpooledTile, ...]:
+    """Write encoded tiles to their places in a file that others write to as well; ``place`` says where data begin."""
+    tiles = []
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            for level, row, col, data in encoded:
+                offset = place(level, row, col)
+                _write_all(handle, [struct.pack("<I", len(data)), data, data[-TILE_TRAILER:]], offset - TILE_LEADER)
+                tiles.append(SpooledTile(level=level, row=row, col=col, file=path.name, offset=offset, size=len(data)))
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise OutputError(f"{path.name}: cannot be written ({error.strerror}); nothing of it remains") from error
+    return tuple(tiles)
+
+
+def _write_all(handle: int, parts: list[bytes], offset: int) -> None:
+    for part in parts:
+        rest = memoryview(part)
+        while rest:
+            written = os.pwrite(handle, rest, offset)
+            rest, offset = rest[written:], offset + written
+
+
+def finish(path: Path, head: bytes, destination: Path) -> None:
+    """Write what stands before the tiles of a file, and let it appear under its name."""
+    try:
+        handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        try:
+            _write_all(handle, [head], 0)
+        finally:
+            os.close(handle)
+        path.replace(destination)
+    except OSError as error:
+        raise OutputError(f"{destination.name}: cannot be written ({error.strerror}); nothing of it remains") from error
 
 
 @contextmanager

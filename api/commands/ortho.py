@@ -30,7 +30,17 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Extent of the output in units of the CRS.  [default: the whole scene]",
 )
 @click.option(
-    "--resampling", type=click.Choice(["nearest", "bilinear", "cubic"]), default="bilinear", show_default=True
+    "--rpc",
+    type=EXISTING,
+    metavar="FILE",
+    help="The sensor model, in any format of docs/sensor-models.md.  [default: the one beside SRC or inside it]",
+)
+@click.option(
+    "--resampling",
+    type=click.Choice(["nearest", "bilinear", "cubic", "lanczos", "average"]),
+    default="bilinear",
+    show_default=True,
+    help="All but nearest are stretched where the output is coarser than the scene, so that nothing is left out.",
 )
 @click.option("--compress", type=click.Choice(["zstd", "deflate", "none"]), default="zstd", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="[default: one for each processor]")
@@ -47,11 +57,12 @@ def ortho(
     resampling: str,
     compress: Literal["zstd", "deflate", "none"],
     threads: int | None,
+    rpc: Path | None,
     output: Path,
 ) -> None:
     """Orthorectify a raw scene into a Cloud-Optimized GeoTIFF.
 
-    The sensor model is the scene's RPC: SRC_RPC.TXT beside it, or the RPC tag inside it.
+    The sensor model is the RPC that the vendor delivered: a file beside SRC, or inside it.
 
     \b
     Examples:
@@ -69,7 +80,7 @@ def ortho(
     from processing.ground import choose_grid
 
     heights = Dem.open(dem, vertical_datum=dem_datum, geoid=geoid)
-    raster = RawRaster.open(src)
+    raster = RawRaster.open(src, rpc=rpc)
     image = raster.image()
     grid = choose_grid(raster.rpc, (image.height, image.width), heights, crs=crs, resolution=resolution, bounds=bounds)
     with ProgressBars() as bars:

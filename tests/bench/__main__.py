@@ -10,13 +10,19 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench import accuracy, demo, orders, ortho, stac, stac_export, stac_large, stac_load
+from tests.bench import accuracy, demo, orders, ortho, ortho_large, stac, stac_export, stac_large, stac_load
 from tests.bench.agreement import DifferError
 from tests.bench.errors import LeftOutError
 from tests.bench.stand import Stand
 from tests.postgres import PostgresMissingError
 
-BENCHES = {"ortho": ortho.run, "accuracy": accuracy.run, "orders": orders.run, "demo": demo.run}
+BENCHES = {
+    "ortho": ortho.run,
+    "ortho-large": ortho_large.run,
+    "accuracy": accuracy.run,
+    "orders": orders.run,
+    "demo": demo.run,
+}
 """Each stands by itself."""
 
 CATALOG = {

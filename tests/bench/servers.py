@@ -115,8 +115,8 @@ def _started(name: str, command: list[str], settings: Mapping[str, str], *, root
 
 
 def environment() -> dict[str, str]:
-    """This process's, without what an installation would read from it."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("OVERFLIGHT_", "PG"))}
+    """This process's, without what an installation would read from it, and what a user's does not hold."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("OVERFLIGHT_", "PG", "PYTHON"))}
 
 
 def _answers(client: httpx.Client, path: str, process: subprocess.Popen) -> bool:

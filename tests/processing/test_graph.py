@@ -10,7 +10,6 @@ from rasterio.crs import CRS
 from scipy import ndimage
 
 from processing import graph
-from processing.cog import CogProfile
 from processing.dem import Dem
 from processing.errors import DeliveryError, HeightsError, OutputError, SensorModelError
 from processing.graph import RawRaster, orthorectify
@@ -285,17 +284,3 @@ def test_a_raster_without_a_model(tmp_path):
     path = write_raw(tmp_path / "scene.tif", np.zeros((1, 4, 4), dtype=np.uint8))
     with pytest.raises(SensorModelError, match="no RPC"):
         RawRaster.open(path)
-
-
-def test_keys_are_those_of_the_work(scene, tmp_path):
-    raster, dem = scene
-    grid = choose_grid(raster.rpc, SHAPE, dem)
-    cog = CogProfile(
-        crs=grid.crs, transform=grid.transform, height=grid.height, width=grid.width, bands=2, data_type="uint16"
-    )
-
-    def keys(**changes):
-        return list(graph._graph(graph.plan(raster=raster, dem=dem, grid=grid, **changes), cog, tmp_path))
-
-    assert keys() == keys()
-    assert not set(keys()) & set(keys(resampling="cubic"))

@@ -46,6 +46,10 @@ class Site:
     def whole(self):
         return Block(row=0, col=0, height=self.grid.height, width=self.grid.width)
 
+    @property
+    def scale(self):
+        return reach(self.image, self.grid, self.dem).scale
+
     def positions(self, block: Block):
         inside = reach(self.image, self.grid, self.dem)
         return positions(block, grid=self.grid, image=self.image, terrain=self.dem, reach=inside)
@@ -323,3 +327,71 @@ def test_pixel_is_the_inverse_of_lon_lat(row, col, crs):
     grid = OutputGrid(crs=crs, transform=transform[crs], height=100, width=100)
     lon, lat = grid.lon_lat(np.array(row), np.array(col))
     assert np.allclose(grid.pixel(lon, lat), (row, col), rtol=0, atol=1e-5)
+
+
+# --- kernels that reach further ---
+
+KERNELS = {
+    "bilinear": (1.0, lambda x: max(0.0, 1 - abs(x))),
+    "cubic": (
+        2.0,
+        lambda x: 1 + x * x * (1.5 * abs(x) - 2.5) if abs(x) < 1 else 2 - 4 * abs(x) + 2.5 * x * x - 0.5 * abs(x) ** 3,
+    ),
+    "lanczos": (3.0, lambda x: float(np.sinc(x) * np.sinc(x / 3))),
+}  # fmt: skip
+
+
+def filtered(pixels, row, col, method, scale):
+    """The weighted mean of all pixels that a stretched kernel reaches, each looked at for itself."""
+    total, weight = 0.0, 0.0
+    reach = 3.5 * max(scale)
+    rows = range(max(0, int(row - reach)), min(pixels.shape[0], int(row + reach) + 2))
+    cols = range(max(0, int(col - reach)), min(pixels.shape[1], int(col + reach) + 2))
+    for i in rows:
+        for j in cols:
+            if method == "average":  # the share of the pixel inside the box
+                down = max(0.0, min(i + 0.5, row + scale[0] / 2) - max(i - 0.5, row - scale[0] / 2))
+                right = max(0.0, min(j + 0.5, col + scale[1] / 2) - max(j - 0.5, col - scale[1] / 2))
+                share = down * right
+            else:
+                radius, kernel = KERNELS[method]
+                y, x = (i - row) / scale[0], (j - col) / scale[1]
+                share = kernel(y) * kernel(x) if max(abs(y), abs(x)) <= radius else 0.0
+            total += share * pixels[i, j]
+            weight += share
+    return total / weight
+
+
+@pytest.mark.parametrize("method", ["bilinear", "cubic", "lanczos", "average"])
+def test_a_coarse_output_leaves_nothing_out(tmp_path, method):
+    site = make_site(tmp_path, resolution=13.0)
+    assert min(site.scale) > 2
+    row, col = site.positions(site.whole)
+    found = site.make(site.whole, resampling=method)[0]
+    inside = np.argwhere((row > 30) & (row < 370) & (col > 30) & (col < 270))
+    for i, j in inside[:: max(1, len(inside) // 40)]:
+        expected = filtered(site.pixels[0].astype(float), row[i, j], col[i, j], method, site.scale)
+        assert abs(found[i, j] - expected) <= 0.5 + 1e-6
+
+
+def test_lanczos_where_both_are_as_fine(site):
+    row, col = site.positions(site.whole)
+    found = site.make(site.whole, resampling="lanczos")
+    inside = np.argwhere((row > 4) & (row < 395) & (col > 4) & (col < 295))
+    for i, j in inside[:: len(inside) // 40]:
+        for band in range(2):
+            expected = filtered(site.pixels[band].astype(float), row[i, j], col[i, j], "lanczos", (1.0, 1.0))
+            assert abs(found[band, i, j] - expected) <= 0.5 + 1e-6
+
+
+def test_what_is_missing_has_no_weight_in_an_average(tmp_path):
+    site = make_site(tmp_path, resolution=13.0, nodata=0)
+    holes = site.pixels.copy()
+    holes[:, ::3] = 0
+    found = site.make(site.whole, resampling="average", read=lambda a, b, c, d: holes[:, a:b, c:d])
+    row, col = site.positions(site.whole)
+    inside = (row > 10) & (row < 390) & (col > 10) & (col < 290)
+    valid = inside & (found[0] != 0)
+    nearest = np.floor(row + 0.5)
+    assert np.array_equal(valid, inside & (nearest % 3 != 0))
+    assert found[0][valid].min() > 1000  # nothing of the zeros is mixed in
