@@ -1,9 +1,13 @@
 """`overflight ortho`: one raw scene onto the map."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
+
+if TYPE_CHECKING:
+    from processing.rpc import Rpc
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -36,6 +40,23 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="The sensor model, in any format of docs/sensor-models.md.  [default: the one beside SRC or inside it]",
 )
 @click.option(
+    "--gcps",
+    type=EXISTING,
+    metavar="FILE",
+    help="Ground control points (.csv with lon, lat, height, row, col; or .geojson) that the sensor model is moved to.",
+)
+@click.option(
+    "--gcps-datum", metavar="NAME", help="What the heights of the control points are over; --geoid serves both."
+)
+@click.option(
+    "--refine",
+    "model",
+    type=click.Choice(["shift", "affine"]),
+    default="shift",
+    show_default=True,
+    help="How control points move the model: by one shift (1 point or more), or by an affine change (3 or more).",
+)
+@click.option(
     "--resampling",
     type=click.Choice(["nearest", "bilinear", "cubic", "lanczos", "average"]),
     default="bilinear",
@@ -58,6 +79,9 @@ def ortho(
     compress: Literal["zstd", "deflate", "none"],
     threads: int | None,
     rpc: Path | None,
+    gcps: Path | None,
+    gcps_datum: str | None,
+    model: Literal["shift", "affine"],
     output: Path,
 ) -> None:
     """Orthorectify a raw scene into a Cloud-Optimized GeoTIFF.
@@ -69,7 +93,10 @@ def ortho(
       overflight ortho left.tif --dem N44E005.hgt --dem-datum EGM96 --geoid egm96_15.gtx -o out.tif
       overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --crs EPSG:32631 --resolution 0.5 \\
           --bounds 681132 4891705 683180 4893753 --resampling cubic -o out.tif
+      overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --gcps points.csv --gcps-datum ellipsoid -o out.tif
     """
+    if (gcps is None) != (gcps_datum is None):
+        raise click.UsageError("--gcps and --gcps-datum belong together: heights of control points are never guessed")
     if output.exists() and output.samefile(src):
         raise click.UsageError(f"{output} is the scene itself; name another output")
     from pyproj import CRS
@@ -81,6 +108,8 @@ def ortho(
 
     heights = Dem.open(dem, vertical_datum=dem_datum, geoid=geoid)
     raster = RawRaster.open(src, rpc=rpc)
+    if gcps is not None:
+        raster = replace(raster, rpc=_refined(raster.rpc, gcps, datum=str(gcps_datum), geoid=geoid, model=model))
     image = raster.image()
     grid = choose_grid(raster.rpc, (image.height, image.width), heights, crs=crs, resolution=resolution, bounds=bounds)
     with ProgressBars() as bars:
@@ -97,3 +126,20 @@ def ortho(
     unit = CRS.from_user_input(grid.crs).axis_info[0].unit_name
     size = f"{grid.width} × {grid.height} pixels of {abs(grid.transform[0]):g} {unit}"
     click.echo(f"{output}: {size} in {grid.crs}", err=True)
+
+
+def _refined(rpc: "Rpc", gcps: Path, *, datum: str, geoid: Path | None, model: Literal["shift", "affine"]) -> "Rpc":
+    """Move a sensor model to control points, and say how well it meets those that it was not moved to."""
+    from processing.control import read_control
+    from processing.dem import ELLIPSOID, VerticalDatum
+    from processing.refine import refine
+
+    stands_on = VerticalDatum.of(datum, None if datum.strip().lower() == ELLIPSOID else geoid)
+    found = refine(rpc, read_control(gcps, datum=stands_on), model=model)
+    for name in found.rejected:
+        click.echo(f"{gcps.name}: {name} contradicts the other points and is left out", err=True)
+    judged = "" if found.rmse_px is None else f", {found.rmse_px:.2f} px after it (each judged without itself)"
+    if found.ce90_m is not None:
+        judged += f", CE90 {found.ce90_m:.2f} m"
+    click.echo(f"{len(found.points)} control points: {found.rmse_before_px:.2f} px off before{judged}", err=True)
+    return found.rpc

@@ -6,6 +6,8 @@ import rasterio
 from rasterio.transform import Affine
 from scipy import ndimage
 
+from processing.vendors import rpc_text
+
 
 def write(path, pixels, *, side, west=500_000.0):
     with rasterio.open(
@@ -93,3 +95,28 @@ def test_scenes_that_do_not_fit(overflight_here, tmp_path):
     assert "other.tif" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "both.tif").exists()
+
+
+def test_control_points_move_the_model(overflight_here, shared, tmp_path):
+    """The real scene with its model shifted by (3, -2) px comes out as with the true one, once points are given."""
+    ventoux = shared / "data" / "pleiades-ventoux"
+    heights = ("--dem", ventoux / "N44E005.hgt", "--dem-datum", "EGM96", "--geoid", shared / "data/geoid/egm96_15.gtx")
+    true = rpc_text.read(ventoux / "left_RPC.TXT")
+    rpc_text.write(true.shifted(rows=3, cols=-2), tmp_path / "off_RPC.TXT")
+    rows, cols = (part.ravel() for part in np.meshgrid([20, 200, 400], [30, 250, 420], indexing="ij"))
+    lons, lats = true.locate(rows, cols, 900.0)
+    lines = [f"p{k},{lon!r},{lat!r},900,{row},{col}" for k, (lon, lat, row, col) in
+             enumerate(zip(lons.tolist(), lats.tolist(), rows.tolist(), cols.tolist(), strict=True))]  # fmt: skip
+    points = tmp_path / "points.csv"
+    points.write_text("\n".join(["id,lon,lat,height,row,col", *lines]) + "\n")
+    given = (ventoux / "left.tif", *heights, "--crs", "EPSG:32631", "--resolution", "1")
+    moved = ("--rpc", tmp_path / "off_RPC.TXT", "--gcps", points, "--gcps-datum", "ellipsoid")
+    assert overflight_here("ortho", *given, "-o", tmp_path / "true.tif").returncode == 0
+    done = overflight_here("ortho", *given, *moved, "-o", tmp_path / "moved.tif")
+    assert done.returncode == 0, done.stderr
+    assert "9 control points: 3.61 px off before, 0.00 px after it" in done.stderr
+    with rasterio.open(tmp_path / "true.tif") as true_ortho, rasterio.open(tmp_path / "moved.tif") as moved_ortho:
+        assert np.array_equal(true_ortho.read(), moved_ortho.read())
+    alone = overflight_here("ortho", *given, "--gcps", points, "-o", tmp_path / "no.tif")
+    assert alone.returncode == 2
+    assert "never guessed" in alone.stderr
