@@ -4,18 +4,28 @@ Drawn on the map as the sandbox's cameras would see them: same ground, sun, look
 places were taken by chance, apart from those on which the detector was written.
 """
 
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from math import radians, sin, cos
+from math import cos, radians
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import rasterio
 from shapely.geometry import box
 
+from catalog.assets import AssetFolder
 from catalog.extent import Footprint, TimeWindow
-from processing.cloud import CLOUD, NAMES, SHADOW, Angles, VisibleNirDetector, on_grid
+from catalog.item import View
+from processing.cloud import CLEAR, CLOUD, NAMES, SHADOW, UNKNOWN, Angles, VisibleNirDetector
 from processing.grid import OutputGrid
 from processing.ground import utm
-from tasking.orbit import enu_axes, sun_direction
+from processing.produce import produce
+from processing.scene import read_delivery
+from tasking.orbit import geodetic_to_ecef, sun_direction
+from tasking.provider.sandbox.acquire import acquire
 from tasking.provider.sandbox.acquisition import Acquisition
 from tasking.provider.sandbox.clouds import BRIGHTNESS, CLOUD_HEIGHT_M, CLOUDY, opacity
 from tasking.provider.sandbox.constellation import SATELLITES
@@ -47,6 +57,9 @@ PLACES = [
     Place("nearly all", -94.7, 39.6, "2026-02-08", 3),
 ]
 
+CHAIN = PLACES[4]
+"""The one that is taken, delivered and orthorectified."""
+
 
 class Picture(NamedTuple):
     bands: np.ndarray
@@ -67,23 +80,11 @@ class Picture(NamedTuple):
 
 def draw(place: Place, *, side_m: float = 16_000.0, gsd_m: float = 32.0, rays: int = 3) -> Picture:
     """The picture of a place, each pixel the mean of rays × rays points."""
-    half = side_m / 2 / 111_200
-    wide = half / cos(radians(place.lat))
-    area = Footprint.of(box(place.lon - wide, place.lat - half, place.lon + wide, place.lat + half))
-    day = datetime.fromisoformat(place.day).replace(tzinfo=UTC)
-    satellite = SATELLITES[place.satellite]
-    taken = Acquisition.plan(satellite, area, TimeWindow(start=day, end=day + timedelta(days=1)))
-    count = int(side_m / gsd_m)
-    grid = _around(place, count, gsd_m)
-    view = taken.view
-    sensor = (view["azimuth_deg"] + 180) % 360
-    seen = _seen(grid, rays, taken.middle, _toward(place, sensor, view["incidence_deg"]))
-    angles = Angles(
-        sun_azimuth_deg=on_grid(view["sun_azimuth_deg"], grid),
-        sun_elevation_deg=view["sun_elevation_deg"],
-        sensor_azimuth_deg=on_grid(sensor, grid),
-        incidence_deg=view["incidence_deg"],
-    )
+    area, window = _order(place, side_m)
+    taken = Acquisition.plan(SATELLITES[place.satellite], area, window)
+    grid = _around(place, int(side_m / gsd_m), gsd_m)
+    angles = Angles.of(View(**{name: value for name, value in taken.view.items() if name != "off_nadir_deg"}), grid)
+    seen = _seen(grid, rays, taken.middle, _toward(place, taken))
     clouds = seen[..., 4] > CLOUDY
     shadows = (seen[..., 5] > CLOUDY) & ~clouds
     return Picture(
@@ -96,6 +97,14 @@ def draw(place: Place, *, side_m: float = 16_000.0, gsd_m: float = 32.0, rays: i
     )
 
 
+def _order(place: Place, side_m: float) -> tuple[Footprint, TimeWindow]:
+    half = side_m / 2 / 111_200
+    wide = half / cos(radians(place.lat))
+    day = datetime.fromisoformat(place.day).replace(tzinfo=UTC)
+    area = Footprint.of(box(place.lon - wide, place.lat - half, place.lon + wide, place.lat + half))
+    return area, TimeWindow(start=day, end=day + timedelta(days=1))
+
+
 def _around(place: Place, count: int, gsd_m: float) -> OutputGrid:
     crs = utm(place.lon, place.lat)
     unit = OutputGrid(crs=crs, transform=(1, 0, 0, 0, -1, 0), height=1, width=1)
@@ -104,25 +113,28 @@ def _around(place: Place, count: int, gsd_m: float) -> OutputGrid:
     return OutputGrid(crs=crs, transform=(gsd_m, 0, corner[0], 0, -gsd_m, corner[1]), height=count, width=count)
 
 
-def _toward(place: Place, azimuth_deg: float, incidence_deg: float) -> np.ndarray:
+def _toward(place: Place, taken: Acquisition) -> np.ndarray:
     """Earth-fixed direction from the ground to the satellite; over these kilometres the same everywhere."""
-    east, north, up = enu_axes(np.array(place.lon), np.array(place.lat))
-    azimuth, incidence = radians(azimuth_deg), radians(incidence_deg)
-    return sin(incidence) * (sin(azimuth) * east + cos(azimuth) * north) + cos(incidence) * up
+    camera = taken.camera
+    position = camera.lines((camera.rows - 1) / 2)[0]
+    return position - geodetic_to_ecef(place.lon, place.lat, 0.0)
 
 
 def _seen(grid: OutputGrid, rays: int, posix: float, toward: np.ndarray) -> np.ndarray:
     """Light in four bands, cloud in front, cloud before the sun, height: (rows, columns, 7)."""
-    sun, blocks = sun_direction(posix), []
-    for first in range(0, grid.height, 16):
+    sun = sun_direction(posix)
+
+    def block(first: int) -> np.ndarray:
         rows = (np.arange(first * rays, min(first + 16, grid.height) * rays) + 0.5) / rays - 0.5
         col, row = np.meshgrid((np.arange(grid.width * rays) + 0.5) / rays - 0.5, rows)
         hits = surface(*grid.lon_lat(row, col))
         veil, shade = (opacity(hits, direction, posix, every=rays)[..., None] for direction in (toward, sun))
         light = paint(hits, sun=sun, sunlight=1 - 0.9 * shade[..., 0])
         light += veil * (BRIGHTNESS - light)
-        blocks.append(gathered(np.concatenate([light[..., :4], veil, shade, hits[..., HEIGHT, None]], axis=-1), rays))
-    return np.concatenate(blocks)
+        return gathered(np.concatenate([light[..., :4], veil, shade, hits[..., HEIGHT, None]], axis=-1), rays)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(block, range(0, grid.height, 16))))
 
 
 def _cloud_is_inside(height: np.ndarray, angles: Angles, gsd_m: float) -> np.ndarray:
@@ -134,40 +146,73 @@ def _cloud_is_inside(height: np.ndarray, angles: Angles, gsd_m: float) -> np.nda
 
 
 class Score(NamedTuple):
+    """NaN where there is nothing to divide by."""
+
     precision: float
     recall: float
     f1: float
     iou: float
 
     def __str__(self) -> str:
-        return " ".join("    –" if np.isnan(value) else f"{value:5.2f}" for value in self)
+        return " ".join("   – " if np.isnan(value) else f"{value:5.2f}" for value in self)
 
 
 def score(found: np.ndarray, truth: np.ndarray) -> Score:
-    """NaN where there is nothing to divide by."""
-    both, either = int((found & truth).sum()), int((found | truth).sum())
+    both, of_found, of_truth = (int(part.sum()) for part in (found & truth, found, truth))
+    pairs = (of_found, of_truth, (of_found + of_truth) / 2, of_found + of_truth - both)
+    return Score(*(both / of if of else np.nan for of in pairs))
 
-    def share(of: float) -> float:
-        return both / of if of else np.nan
 
-    return Score(share(found.sum()), share(truth.sum()), share((found.sum() + truth.sum()) / 2), share(either))
+def detect(picture: Picture) -> np.ndarray:
+    """The classes that the default finds."""
+    nodata = np.zeros(picture.clouds.shape, dtype=bool)
+    return VisibleNirDetector().detect(
+        picture.bands, names=NAMES, nodata=nodata, angles=picture.angles, gsd_m=picture.gsd_m
+    )
+
+
+def through_the_chain(place: Place, folder: Path, *, side_m: float = 5_000.0) -> tuple[np.ndarray, np.ndarray, Score]:
+    """Taken, delivered and orthorectified as any scene; looked at in an overview of a quarter.
+
+    Gives what was found and the delivered mask, both where the mask knows, and the score of the shadows.
+    """
+    area, window = _order(place, side_m)
+    taken = acquire(SATELLITES[place.satellite], area, window, folder=folder)
+    scene = read_delivery(folder)
+    assets = AssetFolder(folder / "assets")
+    item = produce(scene, collection="sandbox-scenes", dem=None, assets=assets).item
+    with rasterio.open(assets.path(f"sandbox-scenes/{item.id}/multispectral.tif")) as dataset:
+        shape = tuple(-(-size // 4) for size in dataset.shape)
+        pixels, transform, crs = dataset.read(out_shape=(4, *shape)), dataset.transform, dataset.crs.to_string()
+    with rasterio.open(assets.path(f"sandbox-scenes/{item.id}/cloud-mask.tif")) as dataset:
+        mask = dataset.read(1, out_shape=shape)
+    a, b, c, d, e, f = transform[:6]
+    grid = OutputGrid(crs=crs, transform=(4 * a, 4 * b, c, 4 * d, 4 * e, f), height=shape[0], width=shape[1])
+    found = VisibleNirDetector().detect(
+        pixels / DN_PER_REFLECTANCE, names=NAMES, nodata=(pixels == 0).all(axis=0),
+        angles=Angles.of(scene.view, grid), gsd_m=grid.transform[0],
+    )  # fmt: skip
+    known = (mask != UNKNOWN) & (found != UNKNOWN)
+    shade = opacity(surface(*grid.lon_lat(*np.indices(shape, dtype=float))), taken.sun, taken.middle) > CLOUDY
+    return found[known], mask[known], score(found[known] == SHADOW, (shade & (mask == CLEAR))[known])
 
 
 def run() -> None:
-    """Draw every place, look for clouds and shadows, and print what was found of them."""
-    detector = VisibleNirDetector()
-    print("                              in truth %       clouds                  shadows                  of clouds inside")
-    print("place                        sun   view cloud shadow  prec. recall  F1   IoU   prec. recall  F1   IoU   recall  s")
+    print(f"{'':39s}clouds{'':35s}shadows{'':28s}their cloud")
+    print(f"{'':39s}% of pixels{'':30s}% of pixels{'':24s}inside")
+    scores = "truth found  prec. recall F1   IoU "
+    print(f"place{'':22s}  sun  view  {scores}  {scores} recall")
     everything = []
     for place in PLACES:
         picture = draw(place)
-        nodata = np.zeros(picture.clouds.shape, dtype=bool)
-        found = detector.detect(
-            picture.bands, names=NAMES, nodata=nodata, angles=picture.angles, gsd_m=picture.gsd_m
-        )
-        everything.append((found, picture))
-        print(_line(place.name, [(found, picture)]))
+        everything.append((detect(picture), picture))
+        print(_line(place.name, everything[-1:]), flush=True)
     print(_line("all pixels together", everything))
+    with tempfile.TemporaryDirectory() as folder:
+        found, mask, shadows = through_the_chain(CHAIN, Path(folder))
+    print(
+        f"\n{PLACES[6].name}, through the whole chain: clouds {score(found == CLOUD, mask == CLOUD)}, shadows {shadows}"
+    )
 
 
 def _line(name: str, scenes: list[tuple[np.ndarray, Picture]]) -> str:
@@ -177,7 +222,8 @@ def _line(name: str, scenes: list[tuple[np.ndarray, Picture]]) -> str:
     )
     angles = scenes[0][1].angles
     view = f"{angles.sun_elevation_deg:4.0f}° {angles.incidence_deg:4.0f}°" if len(scenes) == 1 else " " * 11
-    return (
-        f"{name:26s} {view} {100 * clouds.mean():6.1f} {100 * shadows.mean():6.1f} "
-        f"{score(found == CLOUD, clouds)}  {score(found == SHADOW, shadows)}  {score(found == SHADOW, inside).recall:6.2f}"
-    )
+    parts = [
+        f"{100 * truth.mean():6.1f} {100 * seen.mean():5.1f}  {score(seen, truth)}"
+        for truth, seen in ((clouds, found == CLOUD), (shadows, found == SHADOW))
+    ]
+    return f"{name:26s}{view} {parts[0]} {parts[1]}  {score(found == SHADOW, inside).recall:5.2f}"

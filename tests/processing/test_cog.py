@@ -213,7 +213,7 @@ def test_beyond_4_gib_it_becomes_a_bigtiff(tmp_path):
             self.head = self.head or data
             self.bytes += len(data)
 
-        def copy(self, tiles, into):
+        def copy(self, tiles, into):  # noqa: ARG002
             self.bytes += sum(tile.size for tile in tiles)
 
     file = Length()

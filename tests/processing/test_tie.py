@@ -188,9 +188,9 @@ def test_the_same_pair_gives_the_same_points(pair, ties):
 
 
 def test_nodata_and_clouds_are_passed_over(tmp_path, pair, ties):
-    """The left image begins at row 120; clouds lie over 130 columns of the right one, in a mask of half the pixels."""
+    """Above row 120 of the left image no patch is whole; a mask of half the pixels has clouds over the right one."""
     pixels = pixels_of(pair.left)
-    pixels[:, :120] = 0
+    pixels[:, :120:20, ::20] = 0
     mask = np.zeros((1, SIZE // 2, SIZE // 2), dtype="uint8")
     mask[:, :, : 130 // 2] = 1
     half = Correction(row=(-0.25, 0.5, 0.0), col=(-0.25, 0.0, 0.5)).folded(pair.right.rpc)[0]
@@ -201,7 +201,7 @@ def test_nodata_and_clouds_are_passed_over(tmp_path, pair, ties):
     found = match(left, replace(pair.right, clouds=clouds), pair.dem)
     seen = np.array([(*vars_of(p.seen[0]), *vars_of(p.seen[1])) for p in found.points])
     assert 20 < len(seen) < 0.6 * len(ties.points)
-    assert seen[:, 0].min() >= 120 + 12
+    assert seen[:, 0].min() >= 101 + 12
     assert seen[:, 3].min() >= 130 + 10
     assert np.median(pair.error_px(found)) < 0.05
 
@@ -213,6 +213,26 @@ def test_things_that_have_moved_are_told_as_outliers(tmp_path, pair, ties):
     found = match(pair.left, replace(pair.right, path=write_raw(tmp_path / "moved.tif", pixels)), pair.dem)
     assert found.outliers > ties.outliers + 5
     assert pair.error_px(found).max() < 0.5
+
+
+def test_a_way_that_leads_elsewhere_on_return_is_no_match(tmp_path, pair):
+    """The left image shows one thing twice, the right one only its original."""
+    left, right = pixels_of(pair.left), pixels_of(pair.right)
+    copied, original = np.s_[:, 100:148, 152:200], np.s_[:, 100:148, 100:148]
+    left[copied] = left[original] + np.random.default_rng(0).normal(0, 15, (1, 48, 48)).round().astype(int)
+    row, col = (part.astype(int) for part in pair.partner(np.array([100.0, 148.0]), np.array([152.0, 200.0])))
+    gone = right[:, row[0] - 1 : row[1] + 1, col[0] - 1 : col[1] + 1]
+    gone[:] = np.random.default_rng(1).normal(800, 150, gone.shape)
+    images = [
+        replace(image, path=write_raw(tmp_path / f"{image.name}.tif", pixels))
+        for image, pixels in ((pair.left, left), (pair.right, right))
+    ]
+    far = {"cells": 9, "bias_px": 60.0}
+    usual, found = match(pair.left, pair.right, pair.dem, **far), match(*images, pair.dem, **far)
+    assert found.astray >= usual.astray + 4
+    assert found.outliers <= usual.outliers + 3
+    rows, cols = np.array([vars_of(point.seen[0]) for point in found.points]).T
+    assert not ((rows > 112) & (rows < 136) & (cols > 164) & (cols < 188)).any()
 
 
 def test_only_windows_are_read(pair, ties, monkeypatch):
@@ -300,9 +320,21 @@ def test_the_peak_is_found_between_pixels_without_bias(down, right, seed):
     nodes = np.stack(np.meshgrid(36 + np.linspace(-22, 22, 5), 36 + np.linspace(-22, 22, 5), indexing="ij"))
     window = tie._Window(values=picture, row=0, col=0)
     found = tie._find(reference[24:49, 24:49].copy(), window.spline(), nodes, 22.0, np.ones((17, 17), dtype=bool))
-    assert np.hypot(found[0] - down, found[1] - right) < 0.02
+    assert np.hypot(found[0] - down, found[1] - right) < 0.005
     assert found[2:4] == pytest.approx((36 + found[0], 36 + found[1]))
     assert found[4] > 0.99
+
+
+def test_a_second_peak_as_high_is_no_match():
+    """A grid of dots looks alike at every step."""
+    y, x = np.mgrid[0:72, 0:72].astype(float)
+    dots = np.sin(y * 2 * np.pi / 6) * np.sin(x * 2 * np.pi / 6)
+    one = dots + 9 * np.exp(-((y - 36) ** 2 + (x - 36) ** 2) / 8)
+    nodes = np.stack(np.meshgrid(36 + np.linspace(-22, 22, 5), 36 + np.linspace(-22, 22, 5), indexing="ij"))
+    for picture, match_of in ((dots, False), (one, True)):
+        spline = tie._Window(values=picture, row=0, col=0).spline()
+        found = tie._find(picture[24:49, 24:49].copy(), spline, nodes, 22.0, np.ones((17, 17), dtype=bool))
+        assert np.isfinite(found).all() == match_of
 
 
 def test_a_peak_outside_what_is_allowed_is_no_match():
