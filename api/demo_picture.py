@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from api.installation import Installation
+from processing.blocks import Progress
 from processing.dem import Dem
 from processing.displacement import Displacement, measure_displacement
-from processing.graph import Progress
 from processing.grid import OutputGrid
 from processing.raster import open_raster
 from processing.scene import CLEAR, Scene, read_delivery

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from api.installation import INBOX_PRODUCT, Installation
+from processing.blocks import Progress
 from processing.errors import DeliveryError, ProcessingError
-from processing.graph import Progress
 from processing.manifest import MANIFEST
 from tasking.course import ingest_step
 from tasking.errors import UnknownOrderError
