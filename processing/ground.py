@@ -1,7 +1,8 @@
 """The ground that an image shows: where its edge meets the terrain, and the output grid that holds it."""
 
 import math
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 import numpy as np
 import shapely
@@ -23,8 +24,11 @@ METRES_PER_DEGREE: Final = 111_319.490_793
 _PER_EDGE: Final = 1024
 """Most points along an edge of an image."""
 
-_SEGMENT: Final = 512
-"""Points of the edge whose part of the DEM is read at once."""
+_SEGMENT: Final = 128
+"""Points of the edge whose part of the DEM is read at once, where all of it would be more than `_AT_ONCE`."""
+
+_AT_ONCE: Final = 2**21
+"""Cells of a DEM."""
 
 _LEVEL_M: Final = 15.0
 """Steps in height down a ray; terrain that is thinner is met between two steps or by the next ray."""
@@ -40,12 +44,7 @@ def relief(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> tuple[float, float]:
     HeightsError
         The DEM knows no height there at all.
     """
-    low, high = rpc.height_off - rpc.height_scale, rpc.height_off + rpc.height_scale
-    for _ in range(2):
-        found = [rpc.locate(*_edge(shape), height) for height in (low, high)]
-        lon, lat = np.concatenate(found, axis=1)
-        low, high = dem.height_range(*dem.position(lon, lat, middle=rpc.lon_off))
-    return low, high
+    return _relief(_Rays.of(rpc, shape), dem)
 
 
 def outline(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> tuple[Floats, Floats]:
@@ -59,24 +58,69 @@ def outline(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> tuple[Floats, Floats]
     HeightsError
         A ray meets none: the DEM does not cover the scene.
     """
-    low, high = relief(rpc, shape, dem)
+    rays = _Rays.of(rpc, shape)
+    return _outline(rays, _relief(rays, dem), dem)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rays:
+    """The rays of the points along an image's edge: longitude and latitude as polynomials in the height.
+
+    A ray is nearly straight: a polynomial through five places on it lies less than a thousandth of a pixel beside it.
+    """
+
+    rpc: Rpc
+    row: Floats
+    col: Floats
+    lon: Floats
+    """Coefficients, shape (5, points), of powers of (height - middle) / half; longitude near the model's middle."""
+
+    lat: Floats
+
+    @classmethod
+    def of(cls, rpc: Rpc, shape: tuple[int, int]) -> Self:
+        row, col = _edge(shape)
+        z = np.cos((2 * np.arange(5) + 1) * np.pi / 10)
+        lon, lat = rpc.locate(row, col, (rpc.height_off + rpc.height_scale * z)[:, None])
+        powers = np.linalg.inv(np.vander(z, increasing=True))
+        return cls(rpc, row, col, powers @ near(lon, rpc.lon_off), powers @ lat)
+
+    def at(self, heights: Floats) -> tuple[Floats, Floats]:
+        """Longitude and latitude at each of the heights, for every ray: shape (points, heights)."""
+        powers = np.vander((heights - self.rpc.height_off) / self.rpc.height_scale, 5, increasing=True).T
+        return self.lon.T @ powers, self.lat.T @ powers
+
+
+def _relief(rays: _Rays, dem: Dem) -> tuple[float, float]:
+    low, high = rays.rpc.height_off - rays.rpc.height_scale, rays.rpc.height_off + rays.rpc.height_scale
+    for _ in range(2):
+        lon, lat = rays.at(np.array([low, high]))
+        low, high = dem.height_range(*dem.position(lon, lat, middle=rays.rpc.lon_off))
+    return low, high
+
+
+def _outline(rays: _Rays, relief: tuple[float, float], dem: Dem) -> tuple[Floats, Floats]:
+    low, high = relief
     levels = np.linspace(high + 1, low - 1, max(3, math.ceil((high - low + 2) / _LEVEL_M)))
-    edge_row, edge_col = _edge(shape)
+    every_lon, every_lat = rays.at(levels)
+    cells = np.stack(dem.position(every_lon, every_lat, middle=rays.rpc.lon_off))
+    # A small scene's ground is read at once, that of a large one piece by piece along its edge.
+    area = np.prod(np.ptp(cells.reshape(2, -1), axis=1) + 3)
+    segment = rays.row.size if area <= _AT_ONCE else _SEGMENT
     met: list[Floats] = []
-    for start in range(0, edge_row.size, _SEGMENT):
-        row, col = edge_row[start : start + _SEGMENT, None], edge_col[start : start + _SEGMENT, None]
-        lon, lat = _rays(rpc, row, col, levels)
-        cell = dem.position(lon, lat, middle=rpc.lon_off)
+    for start in range(0, rays.row.size, segment):
+        part = np.s_[start : start + segment]
+        lon, lat, cell = every_lon[part], every_lat[part], cells[:, part]
         above = levels - dem.cells(*cell).at(*cell)
         crossing = (above[:, :-1] >= 0) & (above[:, 1:] < 0)
         for ray in np.flatnonzero(~crossing.any(axis=1)):
             raise dem.unknown(float(lon[ray, levels.size // 2]), float(lat[ray, levels.size // 2]))
-        rays, step = np.arange(len(row)), crossing.argmax(axis=1)
-        before, after = above[rays, step], above[rays, step + 1]
+        number, step = np.arange(len(lon)), crossing.argmax(axis=1)
+        before, after = above[number, step], above[number, step + 1]
         height = levels[step] + (levels[step + 1] - levels[step]) * before / (before - after)
-        met.append(np.stack(rpc.locate(row[:, 0], col[:, 0], height)))
+        met.append(np.stack(rays.rpc.locate(rays.row[part], rays.col[part], height)))
     lon, lat = np.concatenate(met, axis=1)
-    return near(lon, rpc.lon_off), lat
+    return near(lon, rays.rpc.lon_off), lat
 
 
 def choose_grid(
@@ -137,10 +181,9 @@ def reach(image: Image, grid: OutputGrid, dem: Dem) -> Reach:
     OutputError
         The grid and the image share nothing.
     """
-    shape = (image.height, image.width)
-    low, high = relief(image.rpc, shape, dem)
-    edge_row, edge_col = _edge(shape)
-    lon, lat = _rays(image.rpc, edge_row[:, None], edge_col[:, None], np.linspace(low - 1, high + 1, 9))
+    rays = _Rays.of(image.rpc, (image.height, image.width))
+    low, high = _relief(rays, dem)
+    lon, lat = rays.at(np.linspace(low - 1, high + 1, 9))
     row, col = grid.pixel(lon, lat)
     if not (np.isfinite(row).all() and np.isfinite(col).all()):
         raise OutputError(f"output grid: {grid.crs} has no place for lon {lon[0, 0]:.4f}, lat {lat[0, 0]:.4f}")
@@ -159,22 +202,9 @@ def reach(image: Image, grid: OutputGrid, dem: Dem) -> Reach:
         right=right,
         low_m=low,
         high_m=high,
-        outline=_shown(image.rpc, shape, dem),
+        outline=_shown(rays, (low, high), dem),
         scale=_scale(image, grid, (top + bottom) / 2, (left + right) / 2, (low + high) / 2),
     )
-
-
-def _rays(rpc: Rpc, row: Floats, col: Floats, heights: Floats) -> tuple[Floats, Floats]:
-    """Longitude, near the model's middle, and latitude of image points at each of the heights: (points, heights).
-
-    A ray is nearly straight: a polynomial through five places on it lies less than a thousandth of a pixel beside it.
-    """
-    low, high = heights.min(), heights.max()
-    z = np.cos((2 * np.arange(5) + 1) * np.pi / 10)
-    middle, half = (low + high) / 2, max((high - low) / 2, 1.0)
-    lon, lat = rpc.locate(row, col, middle + half * z)
-    powers = np.linalg.inv(np.vander(z, increasing=True)).T @ np.vander((heights - middle) / half, 5, increasing=True).T
-    return near(lon, rpc.lon_off) @ powers, lat @ powers
 
 
 def _scale(image: Image, grid: OutputGrid, row: float, col: float, height: float) -> tuple[float, float]:
@@ -204,10 +234,10 @@ def _bounds(crs: str, lon: Floats, lat: Floats, side: float) -> tuple[float, flo
     return west, south, east, north
 
 
-def _shown(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> Polygon | None:
+def _shown(rays: _Rays, relief: tuple[float, float], dem: Dem) -> Polygon | None:
     """The outline and a little around it; None where the DEM does not cover all of it."""
     try:
-        lon, lat = outline(rpc, shape, dem)
+        lon, lat = _outline(rays, relief, dem)
     except HeightsError:
         return None
     return shapely.make_valid(Polygon(np.stack([lon, lat], axis=1))).buffer(2e-3 * np.ptp(lat))

@@ -395,3 +395,22 @@ def test_what_is_missing_has_no_weight_in_an_average(tmp_path):
     nearest = np.floor(row + 0.5)
     assert np.array_equal(valid, inside & (nearest % 3 != 0))
     assert found[0][valid].min() > 1000  # nothing of the zeros is mixed in
+
+
+def test_polynomials_hold_over_any_relief(tmp_path):
+    """Cells of 200 m that rise and fall by up to 6 km: over one patch a parabola will not do."""
+    site = make_site(tmp_path, resolution=13.0)
+    lon, lat = site.grid.lon_lat(*np.array([[0.0, site.grid.height], [0.0, site.grid.width]]))
+    step, margin = 0.002, 0.2
+    west, north = lon[0] - margin, lat[0] + margin
+    shape = (int((lat[0] - lat[1] + 2 * margin) / step), int((lon[1] - lon[0] + 2 * margin) / step))
+    steep = write_heights(tmp_path / "steep.tif", RNG.uniform(0, 6000, shape), west=west, north=north, step=step)
+    site = replace(site, dem=Dem.open(steep, vertical_datum="ellipsoid"))
+    ((lattice,), _) = make_lattices(site.grid, site.image.rpc, site.dem, [(0, 0)])
+    assert len(lattice.nodes) > 2 + 2 * 3
+    row, col = site.positions(site.whole)
+    exact = exact_positions(site, site.image.rpc)
+    known = np.isfinite(row)
+    assert known.any()
+    assert np.abs(row - exact[0])[known].max() < 2e-5
+    assert np.abs(col - exact[1])[known].max() < 2e-5
