@@ -118,7 +118,15 @@ def plan(
     least_km2 = NEGLIGIBLE_SHARE * uncovered.area_km2
     tasks: list[Task] = []
     left: Footprint | None = uncovered
-    while heap and left is not None:
+    idle: dict[int, int] = {}  # passes that could take nothing, and how many tasks there were then
+    while left is not None:
+        if not heap:  # what is left now may suit a pass whose strip was too long, or too close to another one, before
+            again = [rank for rank, judged in idle.items() if judged < len(tasks)]
+            if not again:
+                break
+            for rank in again:
+                del idle[rank]
+                heapq.heappush(heap, (-_value(left, passes[rank], begin), rank, -1, None))
         _, rank, judged, task = heapq.heappop(heap)
         if task is not None and judged == len(tasks):
             tasks.append(task)
@@ -131,6 +139,8 @@ def plan(
             if suits(task.opportunity) and _fits(task.acquisition, fleet[task.satellite_id].agility, held):
                 heapq.heappush(heap, (-_value(task.area, task.opportunity, begin), rank, len(tasks), task))
                 break
+        else:
+            idle[rank] = len(tasks)
     return Plan(tasks=tuple(sorted(tasks, key=lambda one: one.acquisition.start)), left=left)
 
 
