@@ -111,7 +111,7 @@ class _Connection:
         )
         # Documents of some 3 kB leave less of a large page unused; settled when the file is made.
         self.sqlite.execute("PRAGMA page_size = 65536")
-        _use_write_ahead_log(self.sqlite)
+        use_write_ahead_log(self.sqlite)
         for setting in _SETTINGS:
             self.sqlite.execute(f"PRAGMA {setting}")
 
@@ -123,7 +123,7 @@ class _Connection:
             self.close()
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+def use_write_ahead_log(connection: sqlite3.Connection) -> None:
     """Try again while it is locked: where two processes make the file, SQLite lets one fail without waiting."""
     deadline = time.monotonic() + BUSY_S
     while True:

@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+import rasterio.shutil
 from dask.base import tokenize
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,11 +99,25 @@ def test_files_that_hold_no_heights(tmp_path):
         Dem.open(nowhere, vertical_datum="ellipsoid")
 
 
-def test_a_dem_that_is_cut_off_is_an_error_where_it_is_read(tmp_path):
+def test_a_dem_that_is_cut_off_is_an_error_before_it_is_read(tmp_path):
     path = write_heights(tmp_path / "cut.tif", RNG.uniform(0, 9, (500, 500)), west=9, north=51, step=0.001)
-    path.write_bytes(path.read_bytes()[:100_000])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100_000])
+    with pytest.raises(HeightsError, match=r"cut.tif: damaged or cut off, .* ends beyond the file's 100000 bytes"):
+        Dem.open(path, vertical_datum="ellipsoid")
+
+
+def test_a_dem_that_is_damaged_is_an_error_where_it_is_read(tmp_path):
+    heights = RNG.uniform(0, 9, (500, 500))
+    path = tmp_path / "bad.tif"
+    source = write_heights(tmp_path / "good.tif", heights, west=9, north=51, step=0.001)
+    rasterio.shutil.copy(source, path, driver="GTiff", compress="deflate")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 :: 997] = bytes(len(content[len(content) // 2 :: 997]))
+    path.write_bytes(content)
     dem = Dem.open(path, vertical_datum="ellipsoid")
-    with pytest.raises(HeightsError, match=r"cut.tif: rows 4\d\d to 4\d\d cannot be read"):
+    assert dem.heights(9.0, 51.0) == pytest.approx(heights[0, 0])
+    with pytest.raises(HeightsError, match=r"bad.tif: rows 4\d\d to 4\d\d cannot be read"):
         dem.heights(9.2, 50.55)
 
 
