@@ -7,7 +7,7 @@ is cut there into parts, each inside [-180, 180]; one that holds a pole runs alo
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -230,7 +230,7 @@ class Footprint:
     @classmethod
     def of(cls, drawn: Polygon | MultiPolygon) -> Self:
         """From a shapely polygon in lon, lat degrees; see `from_geojson`."""
-        parts = antimeridian.polygonal(antimeridian.cut(on_the_globe(drawn)))
+        parts = antimeridian.polygonal(antimeridian.cut(on_the_globe(shapely.transform(drawn, _without_dust))))
         if parts.is_empty:
             raise InvalidExtentError("geometry: it has no area")
         return cls(polygons=parts)
@@ -288,15 +288,15 @@ class Footprint:
 
     def minus(self, other: Self) -> Self | None:
         """What of this footprint the other does not cover; None when nothing is left."""
-        return self._from_parts(self.polygons.difference(other.polygons))
+        return self._from_parts(_overlaid(shapely.difference, self.polygons, other.polygons))
 
     def intersection(self, other: Self) -> Self | None:
         """What the two share; None when that has no area."""
-        return self._from_parts(self.polygons.intersection(other.polygons))
+        return self._from_parts(_overlaid(shapely.intersection, self.polygons, other.polygons))
 
     def union(self, other: Self) -> Self:
         """Both together."""
-        return type(self)(polygons=antimeridian.polygonal(self.polygons.union(other.polygons)))
+        return type(self)(polygons=antimeridian.polygonal(_overlaid(shapely.union, self.polygons, other.polygons)))
 
     def _from_parts(self, parts: Any) -> Self | None:  # noqa: ANN401 - any shapely geometry
         left = antimeridian.polygonal(parts)
@@ -308,3 +308,20 @@ def _km2_to_equator(lat: NDArray[np.float64]) -> NDArray[np.float64]:
     e, sine = math.sqrt(WGS84_E2), np.sin(lat)
     q = (1 - WGS84_E2) * (sine / (1 - WGS84_E2 * sine**2) + np.arctanh(e * sine) / e)
     return np.asarray(WGS84_A_M**2 * q / 2e6)
+
+
+_SNAP_DEG = 1e-11
+"""About a micrometre on the ground."""
+
+
+def _without_dust(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coordinates without digits below a micrometre beside zero: GEOS loses its way between 160 and 5e-324 degrees."""
+    return np.where(np.abs(points) < _SNAP_DEG, 0.0, points)
+
+
+def _overlaid(operation: Callable[..., BaseGeometry], one: BaseGeometry, other: BaseGeometry) -> BaseGeometry:
+    """Two shapes combined. Edges that cross closer together than doubles can tell are snapped to a grid first."""
+    try:
+        return operation(one, other)
+    except shapely.GEOSException:
+        return operation(one, other, grid_size=_SNAP_DEG)

@@ -395,3 +395,12 @@ def test_a_thin_spike_changes_neither_area_nor_centre():
     assert shapely.segmentize(spike, 1.0).is_empty
     assert Footprint.of(spike).area_km2 == pytest.approx(Footprint.of(blunt).area_km2, rel=1e-6)
     assert Footprint.of(spike).centre == pytest.approx(Footprint.of(blunt).centre, abs=1e-3)
+
+
+@pytest.mark.parametrize("dust", [5e-324, 2.2e-16, -1e-13])
+def test_digits_that_no_ground_has_do_not_confuse_areas(dust):
+    area = Footprint.of(shapely.box(160.5, dust, 161.2, 0.4))
+    part = Footprint.of(shapely.box(160.4, -0.1, 160.9, 0.2))
+    left, both = area.minus(part), area.intersection(part)
+    assert left.area_km2 + both.area_km2 == pytest.approx(area.area_km2, rel=1e-9)
+    assert area.union(part).area_km2 == pytest.approx(area.area_km2 + part.area_km2 - both.area_km2, rel=1e-9)

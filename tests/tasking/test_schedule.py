@@ -171,7 +171,7 @@ def test_nothing_is_acquired_outside_the_asked_time():
     assert plan(uncovered=area, opportunities=cut, satellites=FLEET, committed=()).tasks == ()
 
 
-lons, lats = st.floats(-180, 180), st.floats(-70, 70)
+lons, lats = (st.floats(-edge, edge).map(lambda value: round(value, 9)) for edge in (180, 70))
 
 
 @settings(max_examples=12, deadline=None)
