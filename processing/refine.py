@@ -318,7 +318,7 @@ class Field:
         return Correction(row=(float(constant[0]), a1, a2), col=(float(constant[1]), b1, b2))
 
 
-def fit_field(place: Floats, change: Floats, *, model: Model, sigma: Floats) -> Field:
+def fit_field(place: Floats, change: Floats, *, model: Model, sigma: Floats, least_px: float = LEAST_SIGMA_PX) -> Field:
     """Fit by least squares to the points that remain when those beyond 3·NMAD are rejected, again and again.
 
     It begins with the median, or with the triple of points that most others agree with (Rousseeuw's least quantile of
@@ -330,6 +330,8 @@ def fit_field(place: Floats, change: Floats, *, model: Model, sigma: Floats) -> 
         Rows and columns, and what happens there: shape (n, 2).
     sigma
         Standard deviations, px, shape (n,).
+    least_px
+        Robust standard deviation that is granted even to points that agree better.
 
     Raises
     ------
@@ -344,7 +346,7 @@ def fit_field(place: Floats, change: Floats, *, model: Model, sigma: Floats) -> 
     accepted: NDArray[np.bool_] = np.zeros(len(place), dtype=bool)
     for _ in range(_MAX_ROUNDS):
         miss = np.abs(change - design @ coefficients) / sigma[:, None]
-        limit = REJECT * robust_sigma(miss, TERMS[model], LEAST_SIGMA_PX / sigma.max())
+        limit = REJECT * robust_sigma(miss, TERMS[model], least_px / sigma.max())
         within = np.logical_and.reduce(miss <= limit, axis=1)
         if np.array_equal(within, accepted):
             break

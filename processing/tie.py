@@ -46,6 +46,9 @@ MIN_LEAD: Final = 0.05
 MAX_RETURN_PX: Final = 0.5
 """How far from where it began a point may come back."""
 
+LEAST_OFF_PX: Final = 0.1
+"""Standard deviation from the affine field that good matches may have: terrain bends it by so much."""
+
 MIN_FIELD: Final = 8
 """Matches from which outliers can be told; of fewer, none is believed."""
 
@@ -416,9 +419,9 @@ def _believed(matches: Floats) -> NDArray[np.bool_]:
         return np.zeros(len(matches), dtype=bool)
     place, off, sigma = matches[:, :2], matches[:, 8:], np.ones(len(matches))
     try:
-        return fit_field(place, off, model="affine", sigma=sigma).accepted
+        return fit_field(place, off, model="affine", sigma=sigma, least_px=LEAST_OFF_PX).accepted
     except SensorModelError:  # all on one line
-        return fit_field(place, off, model="shift", sigma=sigma).accepted
+        return fit_field(place, off, model="shift", sigma=sigma, least_px=LEAST_OFF_PX).accepted
 
 
 def _point(left: RawImage, right: RawImage, match: Floats) -> TiePoint:
