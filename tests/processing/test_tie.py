@@ -9,17 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from processing import tie
+from processing import correlation, raw_image, tie
 from processing.adjust import adjust
+from processing.correction import Correction
 from processing.dem import Dem
 from processing.displacement import measure_displacement
 from processing.errors import DeliveryError, HeightsError, ProcessingError
 from processing.ground import choose_grid, reach
 from processing.ortho import Block, Image, orthorectify_block
 from processing.raster import open_raster
-from processing.refine import Correction
+from processing.raw_image import RawImage, Window
 from processing.rpc import Rpc, fit
-from processing.tie import RawImage, match
+from processing.tie import match
 from processing.vendors import rpc_text
 from tests.processing.pushbroom import Pushbroom, write_heights, write_raw
 
@@ -137,7 +138,7 @@ def test_ties_lie_where_the_images_truly_show_the_same(pair, ties):
     rows, cols = np.array([vars_of(point.seen[0]) for point in ties.points]).T
     assert np.ptp(rows) > 0.8 * SIZE
     assert np.ptp(cols) > 0.7 * SIZE
-    assert (ties.correlation > tie.MIN_CORRELATION).all()
+    assert (ties.correlation > correlation.MIN_CORRELATION).all()
 
 
 def test_ties_make_the_models_agree(pair, ties):
@@ -244,13 +245,13 @@ def test_a_way_that_leads_elsewhere_on_return_is_no_match(tmp_path, pair, monkey
 
 def test_only_windows_are_read(pair, ties, monkeypatch):
     areas = []
-    read = tie._pixels
+    read = raw_image._pixels
 
-    def spy(image, top, bottom, left, right):
-        areas.append((bottom - top, right - left))
-        return read(image, top, bottom, left, right)
+    def spy(image, part):
+        areas.append((part[1] - part[0], part[3] - part[2]))
+        return read(image, part)
 
-    monkeypatch.setattr(tie, "_pixels", spy)
+    monkeypatch.setattr(raw_image, "_pixels", spy)
     monkeypatch.setattr(tie, "_WINDOW_PX", 64)
     found = match(pair.left, pair.right, pair.dem, cells=3, per_cell=6)
     assert 20 < len(found.points) <= 54
@@ -325,8 +326,10 @@ def two_patches(down, right, seed):
 def test_the_peak_is_found_between_pixels_without_bias(down, right, seed):
     reference, picture = two_patches(down, right, seed)
     nodes = np.stack(np.meshgrid(36 + np.linspace(-22, 22, 5), 36 + np.linspace(-22, 22, 5), indexing="ij"))
-    window = tie._Window(values=picture, row=0, col=0)
-    found = tie._find(reference[24:49, 24:49].copy(), window.spline(), nodes, 22.0, np.ones((17, 17), dtype=bool))
+    window = Window(values=picture, row=0, col=0)
+    found = correlation.find_patch(
+        reference[24:49, 24:49].copy(), window.spline(), nodes, 22.0, np.ones((17, 17), dtype=bool)
+    )
     assert np.hypot(found[0] - down, found[1] - right) < 0.005
     assert found[2:4] == pytest.approx((36 + found[0], 36 + found[1]))
     assert found[4] > 0.99
@@ -339,8 +342,8 @@ def test_a_second_peak_as_high_is_no_match():
     one = dots + 9 * np.exp(-((y - 36) ** 2 + (x - 36) ** 2) / 8)
     nodes = np.stack(np.meshgrid(36 + np.linspace(-22, 22, 5), 36 + np.linspace(-22, 22, 5), indexing="ij"))
     for picture, match_of in ((dots, False), (one, True)):
-        spline = tie._Window(values=picture, row=0, col=0).spline()
-        found = tie._find(picture[24:49, 24:49].copy(), spline, nodes, 22.0, np.ones((17, 17), dtype=bool))
+        spline = Window(values=picture, row=0, col=0).spline()
+        found = correlation.find_patch(picture[24:49, 24:49].copy(), spline, nodes, 22.0, np.ones((17, 17), dtype=bool))
         assert np.isfinite(found).all() == match_of
 
 
@@ -349,7 +352,7 @@ def test_a_peak_outside_what_is_allowed_is_no_match():
     nodes = np.stack(np.meshgrid(36 + np.linspace(-22, 22, 5), 36 + np.linspace(-22, 22, 5), indexing="ij"))
     allowed = np.ones((17, 17), dtype=bool)
     allowed[12:] = False
-    assert np.isnan(tie._find(reference[24:49, 24:49].copy(), picture, nodes, 22.0, allowed)).all()
+    assert np.isnan(correlation.find_patch(reference[24:49, 24:49].copy(), picture, nodes, 22.0, allowed)).all()
 
 
 @settings(max_examples=20)
@@ -358,22 +361,22 @@ def test_correlation_is_that_of_numpy(seed, top, left):
     rng = np.random.default_rng(seed)
     template, picture = rng.normal(50, 9, (9, 9)), rng.normal(30, 4, (13, 13))
     centred = template - template.mean()
-    found = tie._correlation(centred, np.linalg.norm(centred), picture, top, left)
+    found = correlation._correlation(centred, np.linalg.norm(centred), picture, top, left)
     expected = np.corrcoef(template.ravel(), picture[top : top + 9, left : left + 9].ravel())[0, 1]
     assert found == pytest.approx(expected, abs=1e-9)
     picture[top + 3, left + 3] = np.nan
-    assert tie._correlation(centred, np.linalg.norm(centred), picture, top, left) == -2.0
+    assert correlation._correlation(centred, np.linalg.norm(centred), picture, top, left) == -2.0
 
 
 @settings(max_examples=20)
 @given(row=st.floats(1, 8.99), col=st.floats(1, 8.99), seed=st.integers(0, 99))
 def test_between_pixels_it_is_the_spline_of_scipy(row, col, seed):
     pixels = np.random.default_rng(seed).normal(100, 20, (12, 12))
-    spline = tie._Window(values=pixels, row=0, col=0).spline()
+    spline = Window(values=pixels, row=0, col=0).spline()
     expected = ndimage.map_coordinates(pixels, [[row], [col]], order=3, mode="mirror")[0]
-    assert tie._spline_at(spline, row, col) == pytest.approx(expected, abs=1e-9)
+    assert correlation._spline_at(spline, row, col) == pytest.approx(expected, abs=1e-9)
     pixels[int(row) + 1, int(col)] = np.nan
-    assert np.isnan(tie._spline_at(tie._Window(values=pixels, row=0, col=0).spline(), row, col))
+    assert np.isnan(correlation._spline_at(Window(values=pixels, row=0, col=0).spline(), row, col))
 
 
 @pytest.fixture(scope="module")
