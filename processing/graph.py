@@ -23,8 +23,8 @@ from processing.dem import Dem
 from processing.errors import DeliveryError, OutputError
 from processing.grid import OutputGrid
 from processing.ground import METRES_PER_DEGREE, choose_grid, reach
-from processing.layers import hide, layers
 from processing.masks import Bits
+from processing.opacity import hide, layers
 from processing.ortho import METHODS, Block, Faults, Image, Pixels, Reach, judge_block, orthorectify_block
 from processing.projection import is_geographic
 from processing.raster import open_raster

@@ -28,9 +28,10 @@ from processing.ground import choose_grid
 from processing.judge import JudgedOrtho, orthorectify_and_judge, with_clouds
 from processing.masks import CLOUDY, NODATA, OCCLUDED, SATURATED, SHADED, UNJUDGED
 from processing.names import CLOUD_MASK, MULTISPECTRAL, PANCHROMATIC, PANSHARPENED, QUALITY_MASK, REFLECTANCE
-from processing.pansharpen import Recipe, pansharpen
+from processing.pansharpen import pansharpen
 from processing.reflectance import Sun, reflectance_factors, to_reflectance
 from processing.scene import Scene, SceneRaster
+from processing.sharpen import Recipe
 
 _COLOURS: Final = {"red": "Red", "green": "Green", "blue": "Blue"}
 """GDAL's colour interpretation of a band's common name; all others are Undefined."""
