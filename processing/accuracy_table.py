@@ -44,8 +44,8 @@ def figures(report: AccuracyReport) -> list[Row]:
 def _spread(errors: PlanarErrors) -> Row:
     return (
         f"{errors.count}",
-        f"{errors.median_east_m:+.3g}, {errors.median_north_m:+.3g}",
-        f"{errors.nmad_east_m:.3g}, {errors.nmad_north_m:.3g}",
+        f"{number(errors.median_east_m, '+')}, {number(errors.median_north_m, '+')}",
+        f"{number(errors.nmad_east_m)}, {number(errors.nmad_north_m)}",
         number(errors.rmse_m),
         number(errors.ce90_m),
     )
@@ -85,14 +85,16 @@ def provenance(report: AccuracyReport) -> list[Row]:
         ("hidden pixels", f"{report.occluded_pct:.2f} %" if report.occluded_pct is not None else "not looked for"),
         ("matched", short(matched or "–", 60)),
         ("errors lie along", short(lines or "–", 60)),
-        ("measured with", ", ".join(f"{name} {number}" for name, number in report.software.items()) or "–"),
+        ("measured with", ", ".join(f"{name} {version}" for name, version in report.software.items()) or "–"),
     ]
     return rows
 
 
-def number(value: float | None) -> str:
-    """Three digits; a dash for what was not measured."""
-    return "–" if value is None else f"{value:.3g}"
+def number(value: float | None, sign: str = "") -> str:
+    """Three digits, of small numbers three decimals; a dash for what was not measured."""
+    if value is None:
+        return "–"
+    return f"{value:{sign}.3f}" if abs(value) < 0.1 else f"{value:{sign}.3g}"
 
 
 def short(name: str, most: int = NAME_CHARACTERS) -> str:
