@@ -131,7 +131,7 @@ def ortho(
 def _refined(rpc: "Rpc", gcps: Path, *, datum: str, geoid: Path | None, model: Literal["shift", "affine"]) -> "Rpc":
     """Move a sensor model to control points, and say how well it meets those that it was not moved to."""
     from processing.control import read_control
-    from processing.dem import ELLIPSOID, VerticalDatum
+    from processing.datum import ELLIPSOID, VerticalDatum
     from processing.refine import refine
 
     stands_on = VerticalDatum.of(datum, None if datum.strip().lower() == ELLIPSOID else geoid)
