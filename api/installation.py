@@ -188,6 +188,7 @@ class Installation:
             client=(lambda: None) if brief and self.settings.dask_scheduler is None else self.client,
             inbox=self.inbox,
             progress=progress,
+            derived=self.settings.derived_products,
         )
 
     def close(self) -> None:

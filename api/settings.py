@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AnyHttpUrl, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from processing.names import DERIVED
+
 _HTTP = TypeAdapter(AnyHttpUrl)
 
 
@@ -56,6 +58,9 @@ class Settings(BaseSettings):
     geoid: Path | None = None
     """Grid of geoid undulations, such as ``egm96_15.gtx``; needed unless the datum is ``ellipsoid``."""
 
+    derived: str = "pansharpened, reflectance, cloud-mask, quality-mask"
+    """What is made of every scene that has what it needs, separated by commas; empty for nothing but the scene."""
+
     dask_scheduler: str | None = None
     """``threads``: inside the worker; an address such as ``tcp://host:8786``: that cluster; none: a LocalCluster."""
 
@@ -78,6 +83,18 @@ class Settings(BaseSettings):
     """Whose pages may read the catalog and its files in a browser: origins, separated by commas; empty for nobody's."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def derived_products(self) -> tuple[str, ...]:
+        """The names in `derived`."""
+        return tuple(name.strip() for name in self.derived.split(",") if name.strip())
+
+    @model_validator(mode="after")
+    def _derived_is_known(self) -> Self:
+        for name in self.derived_products:
+            if name not in DERIVED:
+                raise ValueError(f"derived: {name!r} cannot be made; give some of {', '.join(DERIVED)}")
+        return self
 
     @model_validator(mode="after")
     def _heights_are_declared(self) -> Self:

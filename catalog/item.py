@@ -21,6 +21,7 @@ _EXTENSION = "https://stac-extensions.github.io/{}/schema.json"
 EO, VIEW, SAT = (_EXTENSION.format(name) for name in ("eo/v2.0.0", "view/v1.1.0", "sat/v1.2.0"))
 PROJECTION, RASTER = (_EXTENSION.format(name) for name in ("projection/v2.0.0", "raster/v2.0.0"))
 PROCESSING, FILE, ORDER = (_EXTENSION.format(name) for name in ("processing/v1.2.0", "file/v2.1.0", "order/v1.1.0"))
+CLASSIFICATION = _EXTENSION.format("classification/v2.0.0")
 
 COMMON_NAMES = (
     "pan", "coastal", "blue", "green", "green05", "yellow", "red", "rededge", "rededge071", "rededge075", "rededge078",
@@ -150,6 +151,12 @@ class AssetFile:
     """As numpy calls it: ``uint16``."""
 
     nodata: float | None = None
+    scale: float | None = None
+    """With `offset`: value = scale × number + offset; None where the numbers are the values."""
+
+    offset: float | None = None
+    bitfields: tuple[Mapping[str, Any], ...] = ()
+    """What the bits of a mask mean, as the classification extension has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +223,8 @@ def to_item(scene: FinishedScene) -> pystac.Item:
     """Describe the scene as a STAC 1.1 Item.
 
     Source: STAC 1.1.0 item-spec and the extensions projection 2.0.0, eo 2.0.0, view 1.1.0, sat 1.2.0, raster 2.0.0,
-    processing 1.2.0, file 2.1.0, order 1.1.0; each is declared only where one of its fields is there.
+    processing 1.2.0, file 2.1.0, order 1.1.0, classification 2.0.0; each is declared only where one of its
+    fields is there.
     """
     properties = _properties(scene)
     assets = {asset.name: _asset(asset) for asset in scene.assets}
@@ -273,6 +281,9 @@ def _asset(asset: AssetFile) -> pystac.Asset:
         "data_type": asset.data_type,
         "nodata": _nodata(asset.nodata),
         "raster:spatial_resolution": asset.resolution_m,
+        "raster:scale": asset.scale,
+        "raster:offset": asset.offset,
+        "classification:bitfields": [dict(one) for one in asset.bitfields] or None,
         "raster:sampling": "area" if grid and asset.data_type else None,
         "proj:code": grid.crs if grid else None,
         "proj:bbox": list(grid.bbox) if grid else None,
@@ -315,7 +326,7 @@ def _extensions(properties: Mapping[str, Any], assets: Mapping[str, pystac.Asset
         used |= set(asset.extra_fields)
         used |= {name for band in asset.extra_fields.get("bands", ()) for name in band}
     prefixes = {"eo": EO, "view": VIEW, "sat": SAT, "proj": PROJECTION, "raster": RASTER}
-    prefixes |= {"processing": PROCESSING, "file": FILE, "order": ORDER}
+    prefixes |= {"processing": PROCESSING, "file": FILE, "order": ORDER, "classification": CLASSIFICATION}
     return [url for prefix, url in prefixes.items() if any(name.startswith(prefix + ":") for name in used)]
 
 

@@ -36,18 +36,12 @@ from scipy import ndimage
 from skimage.morphology import disk, reconstruction
 
 from catalog.item import View
+from processing.cloud_classes import CLEAR, CLOUD, SHADOW, UNKNOWN, Classes
 from processing.errors import ProcessingError
 from processing.grid import OutputGrid
 
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
-Classes = NDArray[np.uint8]
-
-CLEAR, CLOUD, UNKNOWN = 0, 1, 255
-"""As in a delivered cloud mask."""
-
-SHADOW: Final = 2
-"""Clear of clouds, but in the shadow of one."""
 
 _ELLIPSOID = Geod(ellps="WGS84")
 

@@ -60,7 +60,7 @@ class CogProfile:
     """Effort of the compression; None: zstd 1, deflate 6."""
 
     overviews: Overviews = "average"
-    """How a pixel of an overview is made of four: their mean without nodata, or the first (for classes)."""
+    """How a pixel of an overview is made of four: mean without nodata, the first (classes), or all faults (flags)."""
 
     descriptions: tuple[str, ...] = ()
     """Name of each band; empty for none."""

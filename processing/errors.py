@@ -19,3 +19,7 @@ class SensorModelError(ProcessingError):
 
 class OutputError(ProcessingError):
     """A product that could not be written whole; nothing of it remains."""
+
+
+class NoDetailError(OutputError):
+    """A pan and bands that cannot be sharpened: too little of the same ground, or nothing to be seen on it."""

@@ -8,6 +8,7 @@ tiles together at the end.
                ──► …                                  ─┘
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -22,7 +23,9 @@ from processing.dem import Dem
 from processing.errors import DeliveryError, OutputError
 from processing.grid import OutputGrid
 from processing.ground import METRES_PER_DEGREE, choose_grid, reach
-from processing.ortho import METHODS, Block, Image, Pixels, Reach, orthorectify_block
+from processing.layers import hide, layers
+from processing.masks import Bits
+from processing.ortho import METHODS, Block, Faults, Image, Pixels, Reach, judge_block, orthorectify_block
 from processing.projection import is_geographic
 from processing.raster import open_raster
 from processing.rpc import Rpc
@@ -62,13 +65,17 @@ class RawRaster:
     def image(self) -> Image:
         """What the file's header says."""
         with open_raster(self.path) as dataset:
+            bands, masked = layers(dataset)
+            nodata = self.nodata
+            if nodata is None and masked:
+                nodata = _no_data(dataset.dtypes[0])
             return Image(
                 rpc=self.rpc,
                 height=dataset.height,
                 width=dataset.width,
-                bands=dataset.count,
+                bands=len(bands),
                 data_type=dataset.dtypes[0],
-                nodata=self.nodata,
+                nodata=nodata,
             )
 
 
@@ -86,6 +93,9 @@ class OrthoJob:
 
     resampling: str
 
+    chose_nodata: bool
+    """Whether nothing says what stands for no data in the image."""
+
     def block(self, row: int, col: int) -> Pixels:
         """The pixels of a superblock, counted in superblocks.
 
@@ -94,22 +104,50 @@ class OrthoJob:
         HeightsError, DeliveryError
             Ground without a height; an image that cannot be read there.
         """
-        block = Block(
+        return orthorectify_block(self._superblock(row, col), **self._how)
+
+    def judged(self, row: int, col: int, faults: Faults) -> tuple[Pixels, Bits]:
+        """The pixels of a superblock and what is wrong with each, in one pass.
+
+        Raises
+        ------
+        HeightsError, DeliveryError
+            As for `block`.
+        """
+        return judge_block(self._superblock(row, col), **self._how, faults=faults)
+
+    def profile(self, **more: Any) -> CogProfile:  # noqa: ANN401 - further fields of CogProfile
+        """Of the file that takes the pixels."""
+        return CogProfile(
+            crs=self.grid.crs,
+            transform=self.grid.transform,
+            height=self.grid.height,
+            width=self.grid.width,
+            bands=self.image.bands,
+            data_type=self.image.data_type,
+            nodata=self.nodata,
+            **more,
+        )
+
+    def _superblock(self, row: int, col: int) -> Block:
+        return Block(
             row=row * SUPERBLOCK,
             col=col * SUPERBLOCK,
             height=min(SUPERBLOCK, self.grid.height - row * SUPERBLOCK),
             width=min(SUPERBLOCK, self.grid.width - col * SUPERBLOCK),
         )
-        return orthorectify_block(
-            block,
-            grid=self.grid,
-            image=self.image,
-            terrain=self.dem,
-            reach=self.reach,
-            read=self._read,
-            nodata=self.nodata,
-            resampling=self.resampling,
-        )
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {
+            "grid": self.grid,
+            "image": self.image,
+            "terrain": self.dem,
+            "reach": self.reach,
+            "read": self._read,
+            "nodata": self.nodata,
+            "resampling": self.resampling,
+        }
 
     def _read(self, top: int, bottom: int, left: int, right: int) -> Pixels:
         # The bands of a pixel together, as kernels use them and most files hold them.
@@ -118,7 +156,13 @@ class OrthoJob:
             return pixels
         with open_raster(self.path) as dataset:
             try:
-                dataset.read(out=pixels, window=Window(left, top, right - left, bottom - top))
+                window = Window(left, top, right - left, bottom - top)
+                bands, masked = layers(dataset)
+                dataset.read(bands, out=pixels, window=window)
+                if masked:
+                    hidden = dataset.dataset_mask(window=window) == 0
+                    assert self.image.nodata is not None  # as `RawRaster.image` has chosen it
+                    hide(pixels, hidden, self.image.nodata, spare=self.chose_nodata)
             except RasterioError as error:
                 raise DeliveryError(
                     f"{self.path.name}: rows {top} to {bottom} cannot be read ({error}); deliver it again"
@@ -158,7 +202,7 @@ def plan(
     if nodata is None:
         nodata = image.nodata
     if nodata is None:
-        nodata = 0.0 if np.dtype(image.data_type).kind in "iu" else np.nan
+        nodata = _no_data(image.data_type)
     return OrthoJob(
         path=raster.path.resolve(),
         image=image,
@@ -167,7 +211,13 @@ def plan(
         reach=reach(image, grid, dem),
         nodata=float(nodata),
         resampling=resampling,
+        chose_nodata=raster.nodata is None,
     )
+
+
+def _no_data(data_type: str) -> float:
+    """What stands for no data where nothing says so."""
+    return 0.0 if np.dtype(data_type).kind in "iu" else math.nan
 
 
 def orthorectify(
@@ -211,17 +261,7 @@ def orthorectify(
             side /= METRES_PER_DEGREE
         grid = choose_grid(raster.rpc, (image.height, image.width), dem, crs=crs, resolution=side, bounds=bounds)
     job = plan(raster=raster, dem=dem, grid=grid, resampling=resampling)
-    output = CogProfile(
-        crs=grid.crs,
-        transform=grid.transform,
-        height=grid.height,
-        width=grid.width,
-        bands=job.image.bands,
-        data_type=job.image.data_type,
-        nodata=job.nodata,
-        compress=compress,
-        **profile,
-    )
+    output = job.profile(compress=compress, **profile)
     with spooled(destination) as spool:
         blocks = run("orthorectify", superblocks(job, output, spool), client=client, threads=threads, progress=progress)
         assemble(blocks, output, spool=spool, destination=destination)

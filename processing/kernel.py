@@ -16,6 +16,9 @@ Floats = NDArray[np.float64]
 NEAREST, BILINEAR, CUBIC, LANCZOS, AVERAGE = 0, 1, 2, 3, 4
 """Ways of resampling."""
 
+CHUNK = 8
+"""Pixels whose heights are looked up together where they lie between the same cells of the DEM."""
+
 REACH = (0.5, 1.0, 2.0, 3.0, 0.5)
 """Pixels of the image to each side that they look at, where output and image are as fine."""
 
@@ -141,6 +144,7 @@ def _row_positions(
     first_cell: tuple[int, int],
     middle: float,
     half: float,
+    shares: Floats,
     line: Floats,
     z: Floats,
     row: Floats,
@@ -148,8 +152,8 @@ def _row_positions(
 ) -> int:
     """Where one row of a patch's pixels appears in the image: `row` and `col` from 0 on, for columns from `cols[0]`.
 
-    ``line`` (nodes' first two dimensions) and ``z`` are for notes. Gives the number of pixels whose height is unknown;
-    their positions are NaN.
+    ``shares`` says how far each pixel lies from one node to the next, 0 for the first; ``line`` (nodes' first two
+    dimensions) and ``z`` are for notes. Gives the number of pixels whose height is unknown; their positions are NaN.
     """
     terms = (nodes.shape[0] - 2) // 2
     p = i // step
@@ -160,39 +164,80 @@ def _row_positions(
             line[k, q] = (
                 nodes[k, p, q] if down == 0.0 else nodes[k, p, q] + down * (nodes[k, p + 1, q] - nodes[k, p, q])
             )
-    share, by_half = 1.0 / step, 1.0 / half
     unknown = 0
     start, end = cols
     for q in range(start // step, (end - 1) // step + 1):
         y, x = line[0, q] - first_cell[0], line[1, q] - first_cell[1]
         dy = 0.0 if step == 1 else line[0, q + 1] - line[0, q]
         dx = 0.0 if step == 1 else line[1, q + 1] - line[1, q]
-        for j in range(max(start, q * step), min(end, (q + 1) * step)):
-            t = (j - q * step) * share
-            height = bilinear(heights, y + t * dy, x + t * dx)
-            z[j - start] = (height - middle) * by_half
-            unknown += np.isnan(height)
+        first, last = max(start, q * step), min(end, (q + 1) * step)
+        for j in range(first, last, CHUNK):
+            stop = min(j + CHUNK, last)
+            unknown += _heights_along(
+                heights, (y, dy), (x, dx), shares[j - q * step : stop - q * step], middle, 1.0 / half,
+                z[j - start : stop - start],
+            )  # fmt: skip
     for q in range(start // step, (end - 1) // step + 1):
         beside = q if step == 1 else q + 1
         first, last = max(start, q * step), min(end, (q + 1) * step)
+        # Unsigned indexes: the compiler need not ask whether they count from the end, and takes several at once.
+        at, to = np.uint64(first - q * step), np.uint64(first - start)
         if terms == 3:
             a0, a1, a2 = line[2, q], line[3, q], line[4, q]
             b0, b1, b2 = line[5, q], line[6, q], line[7, q]
             da0, da1, da2 = line[2, beside] - a0, line[3, beside] - a1, line[4, beside] - a2
             db0, db1, db2 = line[5, beside] - b0, line[6, beside] - b1, line[7, beside] - b2
-            for j in range(first, last):
-                t = (j - q * step) * share
-                high = z[j - start]
-                row[j - start] = (a0 + t * da0) + high * ((a1 + t * da1) + high * (a2 + t * da2))
-                col[j - start] = (b0 + t * db0) + high * ((b1 + t * db1) + high * (b2 + t * db2))
+            for k in range(np.uint64(last - first)):
+                t, high = shares[at + k], z[to + k]
+                row[to + k] = (a0 + t * da0) + high * ((a1 + t * da1) + high * (a2 + t * da2))
+                col[to + k] = (b0 + t * db0) + high * ((b1 + t * db1) + high * (b2 + t * db2))
             continue
         for j in range(first, last):
-            t = (j - q * step) * share
+            t = shares[j - q * step]
             r, c = 0.0, 0.0
             for k in range(terms + 1, 1, -1):
                 r = r * z[j - start] + (line[k, q] + t * (line[k, beside] - line[k, q]))
                 c = c * z[j - start] + (line[k + terms, q] + t * (line[k + terms, beside] - line[k + terms, q]))
             row[j - start], col[j - start] = r, c
+    return unknown
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _heights_along(
+    values: Floats,
+    rows: tuple[float, float],
+    cols: tuple[float, float],
+    shares: Floats,
+    middle: float,
+    by_half: float,
+    z: Floats,
+) -> int:
+    """Heights along a straight line in the DEM, less the middle and over half their range; says how many are NaN.
+
+    Where the line stays between the same four cells, as nearly everywhere, they are looked up once. Each height is
+    computed as `bilinear` does it, so that it does not matter which way was taken.
+    """
+    (y, dy), (x, dx) = rows, cols
+    count = np.uint64(shares.size)
+    near, far = shares[0], shares[count - np.uint64(1)]
+    top, bottom, left, right = y + near * dy, y + far * dy, x + near * dx, x + far * dx
+    last_row, last_col = values.shape[0] - 1.0, values.shape[1] - 1.0
+    inside = 0.0 <= top < last_row and 0.0 <= bottom < last_row and 0.0 <= left < last_col and 0.0 <= right < last_col
+    if inside and int(top) == int(bottom) and int(left) == int(right):
+        i, j = int(top), int(left)
+        a, b, c, d = values[i, j], values[i, j + 1], values[i + 1, j], values[i + 1, j + 1]
+        if not np.isnan((a + b) + (c + d)):
+            cell_row, cell_col = float(i), float(j)
+            for k in range(count):
+                down, aside = (y + shares[k] * dy) - cell_row, (x + shares[k] * dx) - cell_col
+                upper, lower = a * (1.0 - aside) + b * aside, c * (1.0 - aside) + d * aside
+                z[k] = ((upper * (1.0 - down) + lower * down) - middle) * by_half
+            return 0
+    unknown = 0
+    for k in range(count):
+        height = bilinear(values, y + shares[k] * dy, x + shares[k] * dx)
+        z[k] = (height - middle) * by_half
+        unknown += np.isnan(height)
     return unknown
 
 
@@ -224,10 +269,11 @@ def image_positions(
     """
     unknown = 0
     line, z = np.empty((nodes.shape[0], nodes.shape[2])), np.empty(part[3] - part[2])
+    shares = np.arange(step) * (1.0 / step)
     for i in range(part[0], part[1]):
         start, end = part[2] + offset[1], part[3] + offset[1]
         unknown += _row_positions(
-            nodes, step, i, (part[2], part[3]), heights, first_cell, relief[0], relief[1], line, z,
+            nodes, step, i, (part[2], part[3]), heights, first_cell, relief[0], relief[1], shares, line, z,
             row[i + offset[0], start:end], col[i + offset[0], start:end],
         )  # fmt: skip
     return unknown
@@ -301,6 +347,7 @@ def warp(
     stretched = scale[0] > 1.0 or scale[1] > 1.0
     # Small whole numbers without nodata, as most scenes have them: nothing has to be looked at before it is used.
     plain = whole and source.itemsize <= 2 and np.isnan(nodata) and not stretched and method in (BILINEAR, CUBIC)
+    shares = np.arange(step) * (1.0 / step)
     line, z = np.empty((nodes.shape[0], nodes.shape[2])), np.empty(width)
     row, col = np.empty(width), np.empty(width)
     reach = _reach_of(method)
@@ -309,7 +356,7 @@ def warp(
     value, column = np.empty(source.shape[2]), np.empty(4 * source.shape[2], dtype=np.float32)
     for i in range(part[0], part[1]):
         unknown += _row_positions(
-            nodes, step, i, (part[2], part[3]), heights, first_cell, relief[0], relief[1], line, z, row, col
+            nodes, step, i, (part[2], part[3]), heights, first_cell, relief[0], relief[1], shares, line, z, row, col
         )
         pixels = result[i + offset[0], part[2] + offset[1] : part[3] + offset[1]]
         if plain:

@@ -9,12 +9,10 @@ from jsonschema.exceptions import best_match
 
 from catalog.item import COMMON_NAMES
 from processing.errors import DeliveryError
+from processing.names import ROLES
 
 MANIFEST: Final = "delivery.json"
 """Its name in the folder of a delivery; when it is there, the delivery is complete."""
-
-ROLES: Final = ("multispectral", "panchromatic", "cloud-mask")
-"""What a raster of a delivery can be."""
 
 MAX_MANIFEST_BYTES = 1_000_000
 
@@ -34,15 +32,22 @@ _LENGTH = {"type": "number", "exclusiveMinimum": 0}
 _RESIDUAL = _or_null({"type": "number", "minimum": 0})
 _ANGLE = {"type": "number"}
 
+_CALIBRATION = _object({"gain": _LENGTH, "offset": {"type": "number"}, "solar_irradiance": _LENGTH})
 _BAND = _object(
     {"name": _TEXT},
-    {"common_name": {"enum": [*COMMON_NAMES, None]}, "center_um": _or_null(_LENGTH), "width_um": _or_null(_LENGTH)},
+    {
+        "common_name": {"enum": [*COMMON_NAMES, None]},
+        "center_um": _or_null(_LENGTH),
+        "width_um": _or_null(_LENGTH),
+        "calibration": _or_null(_CALIBRATION),
+    },
 )
 _RASTER = _object(
     {"role": {"enum": list(ROLES)}, "path": _TEXT},
     {
         "rpc": _or_null(_TEXT),
         "nodata": _or_null({"type": "number"}),
+        "saturation": _or_null(_LENGTH),
         "rpc_rms_px": _RESIDUAL,
         "rpc_max_px": _RESIDUAL,
         "bands": {"type": "array", "items": _BAND},

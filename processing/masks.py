@@ -23,7 +23,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.cloud import CLOUD, SHADOW, UNKNOWN, Classes
+from processing.cloud_classes import CLOUD, SHADOW, UNKNOWN, Classes
 from processing.errors import ProcessingError
 
 Pixels = NDArray[Any]
@@ -34,9 +34,6 @@ Mask = NDArray[np.bool_]
 
 Bits = NDArray[np.uint8]
 """Shape (rows, columns)."""
-
-CLASSIFICATION: Final = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
-"""The STAC extension that describes these bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +165,7 @@ def combine(
     Parameters
     ----------
     clouds
-        Classes of `processing.cloud`, of a detector or as delivered.
+        Of a detector or as delivered: `processing.cloud_classes`.
     """
     bits = np.zeros(nodata.shape, dtype=np.uint8)
     for flag, mask in ((SATURATED, saturated), (OCCLUDED, occluded)):
@@ -179,20 +176,6 @@ def combine(
             bits |= (clouds == value) * np.uint8(flag.bit)
     bits[nodata] = NODATA.bit
     return bits
-
-
-def halve(bits: Bits) -> Bits:
-    """The overview of half the size: any fault of the four pixels that show something; nodata where none does.
-
-    At an odd edge the last pixel stands for two, or four, as in `processing.tile`. Nearest neighbours would do as well;
-    this way nothing that is wrong disappears.
-    """
-    height, width = bits.shape
-    padded = np.pad(bits, ((0, height % 2), (0, width % 2)), mode="edge")
-    four = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
-    any_fault = np.bitwise_or.reduce(four, axis=(1, 3)) & np.uint8(~np.uint8(NODATA.bit))
-    none_shown = (four == NODATA.bit).all(axis=(1, 3))
-    return np.where(none_shown, np.uint8(NODATA.bit), any_fault)
 
 
 def bitfields(looked_for: Collection[Flag] = FLAGS) -> dict[str, Any]:

@@ -26,12 +26,12 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from processing.blocks import Progress, Task, run, spooled
+from processing.cloud_classes import CLEAR
 from processing.cog import SUPERBLOCK, CogProfile, EncodedSuperblock, assemble, encode_superblock
 from processing.errors import DeliveryError, OutputError
 from processing.ortho import Block, Part, Pixels
 from processing.quality import Mask, has_data
 from processing.raster import open_raster
-from processing.scene import CLEAR
 from processing.seam import Cells, Tone, balance, preferences
 from processing.tile import Compression
 

@@ -15,10 +15,12 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
 
-from processing import kernel
+from processing import kernel, masks
 from processing.grid import OutputGrid
 from processing.heights import HeightGrid
 from processing.lattice import PATCH, Lattice, Terrain, make_lattices
+from processing.masks import Bits
+from processing.occlusion import occluded_block
 from processing.projection import Floats, near
 from processing.rpc import Rpc
 
@@ -90,6 +92,17 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """What to look for in the pass that makes the pixels (`processing.masks`)."""
+
+    saturation: tuple[float, ...]
+    """From which number on each band of the image is saturated; infinite for never."""
+
+    relief_m: tuple[float, float]
+    """Lowest terrain, and the highest that can hide any, m above the ellipsoid: `processing.occlusion.ceiling`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """A rectangle of output pixels."""
 
@@ -130,8 +143,60 @@ def orthorectify_block(
     HeightsError
         Ground that the image might show has no height.
     """
+    pixels, _ = _block(
+        block, grid=grid, image=image, terrain=terrain, reach=reach, read=read, nodata=nodata, resampling=resampling,
+        faults=None,
+    )  # fmt: skip
+    return pixels
+
+
+def judge_block(
+    block: Block,
+    *,
+    grid: OutputGrid,
+    image: Image,
+    terrain: Terrain,
+    reach: Reach,
+    read: ReadImage,
+    nodata: float,
+    resampling: str = "bilinear",
+    faults: Faults,
+) -> tuple[Pixels, Bits]:
+    """The pixels as `orthorectify_block` gives them, and in the same pass what is wrong with each.
+
+    Returns
+    -------
+    The pixels, and their flags (`processing.masks`) of shape (block.height, block.width).
+
+    Raises
+    ------
+    HeightsError
+        Ground that the image might show has no height, or the DEM cannot be read where rays to the sensor go.
+    """
+    pixels, flags = _block(
+        block, grid=grid, image=image, terrain=terrain, reach=reach, read=read, nodata=nodata, resampling=resampling,
+        faults=faults,
+    )  # fmt: skip
+    assert flags is not None
+    return pixels, flags
+
+
+def _block(
+    block: Block,
+    *,
+    grid: OutputGrid,
+    image: Image,
+    terrain: Terrain,
+    reach: Reach,
+    read: ReadImage,
+    nodata: float,
+    resampling: str,
+    faults: Faults | None,
+) -> tuple[Pixels, Bits | None]:
     kind = np.dtype(image.data_type)
     pixels = np.full((block.height, block.width, image.bands), nodata, dtype=kind)
+    parts: Parts = []
+    bright = np.zeros((block.height, block.width, 1) if faults else (0, 0, 1), dtype=np.uint8)
     patches = _patches(block, reach)
     if patches:
         lattices, heights = make_lattices(grid, image.rpc, terrain, [corner for corner, _ in patches])
@@ -152,7 +217,17 @@ def orthorectify_block(
                 )  # fmt: skip
                 if unknown:
                     whole.refuse_unknown(one, part)
-    return pixels.transpose(2, 0, 1)
+            if faults is not None:
+                whole.mark_saturated(source, faults.saturation, some, (window[0], window[2]), bright)
+    shown = pixels.transpose(2, 0, 1)
+    if faults is None:
+        return shown, None
+    hidden = occluded_block(
+        (block.height, block.width), (block.row, block.col), parts, grid=grid, rpc=image.rpc, terrain=terrain,
+        relief=faults.relief_m,
+    )  # fmt: skip
+    nothing = masks.missing(shown, nodata=nodata)
+    return shown, masks.combine(nothing, saturated=bright[:, :, 0] > 0, occluded=hidden)
 
 
 def positions(block: Block, *, grid: OutputGrid, image: Image, terrain: Terrain, reach: Reach) -> tuple[Floats, Floats]:
@@ -197,6 +272,34 @@ class _Whole:
     terrain: Terrain
     reach: Reach
     heights: HeightGrid
+
+    def mark_saturated(
+        self, source: Pixels, limits: tuple[float, ...], parts: "Parts", first: tuple[int, int], into: Pixels
+    ) -> None:
+        """Mark the pixels of patches that show a saturated pixel of a window of the image.
+
+        The nearest counts, or any that is covered where the output is coarser.
+
+        Parameters
+        ----------
+        source, first
+            Pixels (rows, columns, bands) of the image; row and column of the first.
+        into
+            Shape (block.height, block.width, 1), of bytes: 0 stays where nothing is saturated.
+        """
+        if not source.size or source.max() < min(limits):
+            return
+        bright = masks.saturated(source.transpose(2, 0, 1), limits, nodata=self.image.nodata)
+        if not bright.any():
+            return
+        stretched = max(self.reach.scale) > 1
+        for one, part in parts:
+            kernel.warp(
+                one.nodes, one.step, part, (one.row - self.block.row, one.col - self.block.col),
+                self.heights.values, (self.heights.row, self.heights.col), (one.middle_m, one.half_m),
+                bright[:, :, None] * np.uint8(255), first, np.nan, (self.image.height, self.image.width),
+                METHODS["average" if stretched else "nearest"], self.reach.scale, (0.0, 255.0, -1.0), into,
+            )  # fmt: skip
 
     def refuse_unknown(self, one: Lattice, part: Part) -> None:
         """Raise an error where the image may show a pixel of the patch whose height is not known.

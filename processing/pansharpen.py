@@ -37,7 +37,7 @@ from rasterio.windows import Window
 
 from processing.blocks import Progress, run, spooled, superblocks
 from processing.cog import SUPERBLOCK, CogProfile, assemble
-from processing.errors import DeliveryError, OutputError
+from processing.errors import DeliveryError, NoDetailError, OutputError
 from processing.fidelity import NYQUIST_GAIN, REACH, gaussian_sigma, low_pass
 from processing.ortho import Block, Part, Pixels
 from processing.raster import open_raster
@@ -67,6 +67,9 @@ PIECE: Final = 512
 
 MIN_PIXELS: Final = 16
 """Fewer pixels of the bands than this say nothing of a scene."""
+
+_FLAT: Final = 1e-9
+"""Standard deviation of a pan in units of its mean that rounding makes where it is the same everywhere."""
 
 _WHOLE: Final = 0.999
 """Share of the low pass that must have found pixels where the scene's moments are taken."""
@@ -314,11 +317,12 @@ def fitted(recipe: Recipe, moments: Moments) -> Recipe:
 
     Raises
     ------
-    OutputError
+    NoDetailError
         Too few pixels show both pan and bands, or the pan is the same everywhere.
     """
-    if moments.count < MIN_PIXELS or not moments.scatter[-1, -1] > 0:
-        raise OutputError(
+    spread = math.sqrt(moments.scatter[-1, -1] / moments.count) if moments.count else 0.0
+    if moments.count < MIN_PIXELS or not spread > _FLAT * abs(float(moments.mean[-1])):
+        raise NoDetailError(
             f"pan-sharpening: {moments.count} pixels of the bands show the pan all around, and it varies by "
             f"{moments.scatter[-1, -1]:.3g}; give a pan and bands of the same ground that show something"
         )

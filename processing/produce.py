@@ -1,46 +1,30 @@
 """A delivered scene → an orthorectified, described item: the one entry.
 
-    scene ─► heights ─► grid ─► ortho of each raster ─► footprint, clouds ─► thumbnail ─► STAC item
+    scene ─► heights ─► rasters (`processing.products`) ─► footprint, clouds ─► thumbnail ─► STAC item
 
 The files appear under their keys all together, at the end; where anything fails, none of them does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Final
 
 import pystac
 from distributed import Client
 
 from catalog.assets import AssetFolder
 from catalog.extent import Footprint
-from catalog.item import AssetFile, Band, FinishedScene, Grid, OrderReference, to_item
+from catalog.item import Band, OrderReference, to_item
 from processing.blocks import Progress
 from processing.dem import Dem
+from processing.describe import describe
 from processing.errors import HeightsError, OutputError
-from processing.graph import OrthoResult, RawRaster, orthorectify
-from processing.grid import OutputGrid
-from processing.ground import choose_grid
-from processing.quality import clear_area, cloud_cover_pct, footprint, multihash
-from processing.scene import Scene, SceneRaster
+from processing.graph import OrthoResult
+from processing.names import DERIVED, THUMBNAIL
+from processing.products import Products
+from processing.quality import clear_area, cloud_cover_pct, footprint
+from processing.scene import Scene
 from processing.thumbnail import write_thumbnail
-
-CLOUD_MASK: Final = "cloud-mask"
-THUMBNAIL: Final = "thumbnail"
-
-COG: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
-
-_COLOURS: Final = {"red": "Red", "green": "Green", "blue": "Blue"}
-"""GDAL's colour interpretation of a band's common name; all others are Undefined."""
-
-_TITLES: Final = {
-    "multispectral": "Multispectral, orthorectified",
-    "panchromatic": "Panchromatic, orthorectified",
-    CLOUD_MASK: "Cloud mask",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +38,10 @@ class Produced:
     """The valid pixels of the picture."""
 
     clear: Footprint | None
-    """What of them is free of clouds; None where nothing is, or where no mask was delivered: see `cloud_cover_pct`."""
+    """What of them is free of clouds; None where nothing is, or where clouds are not known: see `cloud_cover_pct`."""
 
     cloud_cover_pct: float | None
-    """Over what was asked for, as far as the picture shows it, else over the whole picture; None without a mask."""
+    """Over what was asked for, as far as the picture shows it, else over the whole picture; None where not known."""
 
 
 def produce(
@@ -66,6 +50,7 @@ def produce(
     collection: str,
     dem: Dem | None,
     assets: AssetFolder,
+    derived: Collection[str] = DERIVED,
     area: Footprint | None = None,
     order: OrderReference | None = None,
     client: Client | None = None,
@@ -78,6 +63,8 @@ def produce(
     ----------
     dem
         Heights for scenes that come without their own DEM.
+    derived
+        What to make beside the scene's own rasters, where it has what is needed: `processing.names.DERIVED`.
     area
         What was asked for; clouds are counted over it.
     client
@@ -93,23 +80,20 @@ def produce(
         The disk is full; no file of the item has appeared or changed.
     """
     heights = _heights(scene, dem)
-    folder = f"{collection}/{scene.id}"
-    keys = {raster.role: f"{folder}/{raster.role}.tif" for raster in scene.rasters} | {
-        THUMBNAIL: f"{folder}/{THUMBNAIL}.png"
-    }
     try:
         with ExitStack() as stack:
-            files = {name: stack.enter_context(assets.writing(key)) for name, key in keys.items()}
-            ortho = {
-                raster.role: _ortho(
-                    raster, grid, heights, files[raster.role], client=client, threads=threads, progress=progress
-                )
-                for raster, grid in _grids(scene, heights)
-            }
-            hrefs = {name: assets.href(key) for name, key in keys.items()}
-            return _finish(
-                scene, heights, ortho, files[THUMBNAIL], collection=collection, hrefs=hrefs, area=area, order=order
+            products = Products(
+                scene=scene,
+                heights=heights,
+                assets=assets,
+                folder=f"{collection}/{scene.id}",
+                stack=stack,
+                client=client,
+                threads=threads,
+                progress=progress,
             )
+            products.make(derived)
+            return _finish(products, collection=collection, area=area, order=order)
     except OSError as error:
         raise OutputError(f"{scene.id}: its files cannot be written ({error.strerror}); none has changed") from error
 
@@ -125,92 +109,30 @@ def _heights(scene: Scene, dem: Dem | None) -> Dem:
     return dem
 
 
-def _grids(scene: Scene, heights: Dem) -> Iterator[tuple[SceneRaster, OutputGrid]]:
-    """One CRS for all; a cloud mask lies on the pixels of the first picture."""
-    first: OutputGrid | None = None
-    for raster in scene.rasters:
-        if first is not None and raster.role == CLOUD_MASK:
-            yield raster, first
-            continue
-        grid = choose_grid(raster.rpc, (raster.height, raster.width), heights, crs=first.crs if first else None)
-        first = first or grid
-        yield raster, grid
-
-
-def _ortho(
-    raster: SceneRaster,
-    grid: OutputGrid,
-    heights: Dem,
-    destination: Path,
-    *,
-    client: Client | None,
-    threads: int | None,
-    progress: Progress | None,
-) -> OrthoResult:
-    classes = raster.role == CLOUD_MASK
-
-    def report(_: str, done: int, total: int) -> None:
-        if progress:
-            progress(raster.role, done, total)
-
-    return orthorectify(
-        raster=RawRaster(path=raster.path, rpc=raster.rpc, nodata=raster.nodata),
-        dem=heights,
-        grid=grid,
-        destination=destination,
-        resampling="nearest" if classes else "bilinear",
-        client=client,
-        threads=threads,
-        progress=report,
-        descriptions=tuple(band.name for band in raster.bands),
-        colours=tuple(_COLOURS.get(band.common_name or "", "Undefined") for band in raster.bands)
-        if len(raster.bands) > 1
-        else ("Gray",),
-        overviews="nearest" if classes else "average",
-    )
-
-
-def _finish(
-    scene: Scene,
-    heights: Dem,
-    ortho: dict[str, OrthoResult],
-    thumbnail: Path,
-    *,
-    collection: str,
-    hrefs: dict[str, str],
-    area: Footprint | None,
-    order: OrderReference | None,
-) -> Produced:
+def _finish(products: Products, *, collection: str, area: Footprint | None, order: OrderReference | None) -> Produced:
     """Judge the files and describe them."""
-    picture = scene.rasters[0]
-    seen = footprint(ortho[picture.role].path)
+    scene, picture = products.scene, products.picture
+    seen = footprint(picture.path)
     if seen is None:
-        raise OutputError(f"{scene.id}: no pixel of {picture.path.name} has data on the ground; deliver it again")
-    clear, cover = _clouds(ortho.get(CLOUD_MASK), seen, area)
+        raise OutputError(
+            f"{scene.id}: no pixel of {scene.rasters[0].path.name} has data on the ground; deliver it again"
+        )
+    clear, cover = _clouds(products.clouds, seen, area)
+    thumbnail = products.begin(THUMBNAIL, "png")
     shown = write_thumbnail(
-        ortho[picture.role].path, bands=_shown_bands(picture.bands), footprint=seen, destination=thumbnail
+        picture.path, bands=_shown_bands(scene.rasters[0].bands), footprint=seen, destination=thumbnail
     )
-    finished = FinishedScene(
-        id=scene.id,
+    finished = describe(
+        scene,
+        products.made,
+        (thumbnail, shown),
+        heights=products.heights,
         collection=collection,
+        hrefs=products.hrefs,
         footprint=seen,
-        acquired=scene.acquired,
-        platform=scene.platform,
-        instrument=scene.instrument,
-        constellation=scene.constellation,
-        gsd_m=scene.gsd_m,
-        view=scene.view,
-        orbit=scene.orbit,
         cloud_cover_pct=cover,
-        lineage=_lineage(scene, heights),
-        software={"overflight": _version()},
+        steps=products.steps,
         order=order,
-        license=scene.license,
-        attribution=scene.attribution,
-        assets=(
-            *(_raster_asset(raster, ortho[raster.role], hrefs[raster.role]) for raster in scene.rasters),
-            _thumbnail_asset(thumbnail, shown, hrefs[THUMBNAIL]),
-        ),
     )
     return Produced(item=to_item(finished), footprint=seen, clear=clear, cloud_cover_pct=cover)
 
@@ -229,58 +151,3 @@ def _shown_bands(bands: tuple[Band, ...]) -> tuple[int, ...]:
     names = [band.common_name for band in bands]
     colours = ("red", "green", "blue")
     return tuple(names.index(colour) + 1 for colour in colours) if set(colours) <= set(names) else (1,)
-
-
-def _raster_asset(raster: SceneRaster, made: OrthoResult, href: str) -> AssetFile:
-    profile = made.profile
-    is_mask = raster.role == CLOUD_MASK
-    return AssetFile(
-        name=raster.role,
-        href=href,
-        title=_TITLES[raster.role],
-        description="0 is clear, 1 is cloud, 255 is unknown." if is_mask else None,
-        media_type=COG,
-        roles=("cloud", "data-mask") if is_mask else ("data",),
-        size_bytes=made.path.stat().st_size,
-        checksum=multihash(made.path),
-        grid=Grid(crs=profile.crs, transform=profile.transform, height=profile.height, width=profile.width),
-        resolution_m=abs(profile.transform[0]),
-        bands=raster.bands,
-        data_type=profile.data_type,
-        nodata=profile.nodata,
-    )
-
-
-def _thumbnail_asset(path: Path, grid: Grid, href: str) -> AssetFile:
-    return AssetFile(
-        name=THUMBNAIL,
-        href=href,
-        title="Thumbnail",
-        media_type="image/png",
-        roles=("thumbnail", "overview"),
-        size_bytes=path.stat().st_size,
-        checksum=multihash(path),
-        grid=grid,
-    )
-
-
-def _lineage(scene: Scene, heights: Dem) -> str:
-    """What was done, with how well the sensor model stood for the rigorous one where the vendor says so."""
-    residuals = [
-        f"{raster.role} {raster.rpc_rms_px:.3g} px rms"
-        + (f", {raster.rpc_max_px:.3g} px at most" if raster.rpc_max_px is not None else "")
-        for raster in scene.rasters
-        if raster.rpc_rms_px is not None
-    ]
-    fit = f" (fit to the rigorous model: {'; '.join(residuals)})" if residuals else ""
-    return (
-        f"Orthorectified by rational polynomial model{fit} and the DEM {heights.surface.path.name} "
-        f"(vertical datum: {heights.datum.name}); bilinear, masks nearest neighbour"
-    )
-
-
-def _version() -> str:
-    try:
-        return version("overflight")
-    except PackageNotFoundError:
-        return "unknown"

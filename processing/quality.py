@@ -15,9 +15,9 @@ from rasterio.windows import Window
 from shapely.geometry import MultiPolygon, Polygon, shape
 
 from catalog.extent import Footprint
+from processing.cloud_classes import CLEAR, CLOUD
 from processing.projection import from_lon_lat, is_geographic, to_lon_lat
 from processing.raster import open_raster, sha256
-from processing.scene import CLEAR, CLOUD
 
 Mask = NDArray[np.bool_]
 """Shape (rows, columns)."""

@@ -6,7 +6,7 @@ as what it should be, can be read to its end, and each raster has a sensor model
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -19,17 +19,20 @@ from catalog.errors import CatalogError
 from catalog.extent import TimeWindow, parse_time
 from catalog.item import ITEM_ID, Band, Orbit, View
 from processing import vendors
+from processing.cloud_classes import CLEAR, CLOUD, UNKNOWN
 from processing.dem import Dem
-from processing.errors import DeliveryError, HeightsError, SensorModelError
-from processing.manifest import MANIFEST, ROLES, read_manifest
+from processing.errors import DeliveryError, HeightsError, ProcessingError, SensorModelError
+from processing.layers import layers
+from processing.manifest import MANIFEST, read_manifest
+from processing.masks import saturation_limits
+from processing.names import ROLES
 from processing.raster import check_whole, open_raster, sha256
+from processing.reflectance import Calibration
 from processing.rpc import Rpc
+from processing.vendors.metadata import VendorMetadata
 
 DATA_TYPES: Final = ("uint8", "uint16", "int16", "uint32", "int32", "float32")
 """What a pixel of a scene can be."""
-
-CLEAR, CLOUD, UNKNOWN = 0, 1, 255
-"""The values of a cloud mask; the last is its nodata."""
 
 MAX_ACQUISITION = timedelta(days=1)
 """No satellite images for longer in one go: beyond it, one of the two times is wrong."""
@@ -59,6 +62,16 @@ class SceneRaster:
     nodata: float | None
     height: int
     width: int
+    calibrations: tuple[Calibration | None, ...]
+    """Of each band; None where neither the manifest nor the vendor's metadata has one."""
+
+    saturation: float | None
+    """From which number on a pixel is saturated; None: the largest of the data type."""
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether reflectance can be made of every band."""
+        return all(one is not None for one in self.calibrations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +138,8 @@ def _read_scene(folder: Path, manifest: Mapping[str, Any]) -> Scene:
     if not ITEM_ID.fullmatch(manifest["id"]) or not manifest["id"].strip("."):
         raise DeliveryError(f"{MANIFEST}: id: {manifest['id']!r} cannot be a file's name; give letters or digits too")
     acquired = _acquired(manifest["acquired"])
-    view, orbit = View(**(manifest.get("view") or {})), Orbit(**(manifest.get("sat") or {}))
     dem = _read_dem(folder, manifest.get("dem"))
+    rasters, told = _read_rasters(folder, manifest["rasters"])
     return Scene(
         id=manifest["id"],
         folder=folder,
@@ -137,13 +150,19 @@ def _read_scene(folder: Path, manifest: Mapping[str, Any]) -> Scene:
         instrument=manifest.get("instrument"),
         constellation=manifest.get("constellation"),
         gsd_m=float(manifest["gsd_m"]),
-        view=view,
-        orbit=orbit,
-        rasters=_read_rasters(folder, manifest["rasters"]),
+        view=_view(manifest.get("view") or {}, told),
+        orbit=Orbit(**(manifest.get("sat") or {})),
+        rasters=rasters,
         dem=dem,
         license=manifest.get("license"),
         attribution=manifest.get("attribution"),
     )
+
+
+def _view(said: Mapping[str, Any], told: VendorMetadata | None) -> View:
+    """As the manifest says; where it does not, as the vendor's metadata do."""
+    names = ("off_nadir_deg", "incidence_deg", "azimuth_deg", "sun_azimuth_deg", "sun_elevation_deg")
+    return View(**{name: getattr(told, name, None) if said.get(name) is None else said[name] for name in names})
 
 
 def _check_files(folder: Path) -> None:
@@ -199,26 +218,31 @@ def _read_dem(folder: Path, entry: Mapping[str, Any] | None) -> SceneDem | None:
     return SceneDem(path=path, vertical_datum=entry["vertical_datum"], geoid=geoid)
 
 
-def _read_rasters(folder: Path, entries: list[Mapping[str, Any]]) -> tuple[SceneRaster, ...]:
+def _read_rasters(
+    folder: Path, entries: list[Mapping[str, Any]]
+) -> tuple[tuple[SceneRaster, ...], VendorMetadata | None]:
+    """The rasters, and what the vendor's metadata beside the first of them tell."""
     roles = sorted((entry["role"] for entry in entries), key=ROLES.index)
     if len(set(roles)) < len(roles):
         raise DeliveryError(f"{MANIFEST}: rasters: a role comes twice ({', '.join(roles)}); each comes at most once")
     if roles == ["cloud-mask"]:
         raise DeliveryError(f"{MANIFEST}: rasters: only a cloud mask; give multispectral or panchromatic beside it")
-    return tuple(_read_raster(folder, entry) for entry in sorted(entries, key=lambda one: ROLES.index(one["role"])))
+    read = [_read_raster(folder, entry) for entry in sorted(entries, key=lambda one: ROLES.index(one["role"]))]
+    return tuple(raster for raster, _ in read), read[0][1]
 
 
-def _read_raster(folder: Path, entry: Mapping[str, Any]) -> SceneRaster:
+def _read_raster(folder: Path, entry: Mapping[str, Any]) -> tuple[SceneRaster, VendorMetadata | None]:
     path = _inside(folder, entry["path"], "rasters.path")
     with open_raster(path) as dataset:
         height, width, data_type = dataset.height, dataset.width, _data_type(path, dataset)
-        bands = _bands(path, dataset.count, entry)
+        bands = _bands(path, len(layers(dataset)[0]), entry)
         nodata = _nodata(path, entry.get("nodata", dataset.nodata), data_type)
     check_whole(path)
     if entry["role"] == "cloud-mask":
         _check_cloud_mask(path, data_type, len(bands))
         nodata = float(UNKNOWN)
-    return SceneRaster(
+    told = _metadata(path)
+    raster = SceneRaster(
         role=entry["role"],
         path=path,
         rpc=_rpc(folder, path, entry.get("rpc")),
@@ -229,7 +253,46 @@ def _read_raster(folder: Path, entry: Mapping[str, Any]) -> SceneRaster:
         nodata=nodata,
         height=height,
         width=width,
+        calibrations=_calibrations(entry.get("bands", ()), told, len(bands)),
+        saturation=_saturation(path, entry.get("saturation"), data_type),
     )
+    return raster, told
+
+
+def _metadata(path: Path) -> VendorMetadata | None:
+    """What the vendor's files beside a raster tell of it."""
+    try:
+        return vendors.find_metadata(path)
+    except SensorModelError as error:
+        raise DeliveryError(str(error)) from None
+
+
+def _calibrations(
+    said: Sequence[Mapping[str, Any]], told: VendorMetadata | None, count: int
+) -> tuple[Calibration | None, ...]:
+    """Of each band, from the manifest; where it has none at all, from the vendor's metadata of just these bands."""
+    stated = [band.get("calibration") for band in said]
+    if any(stated):
+        return tuple(
+            Calibration(gain=one["gain"], offset=one["offset"], esun=one["solar_irradiance"]) if one else None
+            for one in stated
+        )
+    if told is None or len(told.bands) != count:
+        return (None,) * count
+    return tuple(
+        Calibration(gain=band.gain, offset=band.offset, esun=band.solar_irradiance)
+        if band.gain is not None and band.offset is not None and band.solar_irradiance is not None
+        else None
+        for band in told.bands
+    )
+
+
+def _saturation(path: Path, value: float | None, data_type: str) -> float | None:
+    try:
+        saturation_limits(data_type, 1, value)
+    except ProcessingError as error:
+        raise DeliveryError(f"{path.name}: {error}") from None
+    return value
 
 
 def _data_type(path: Path, dataset: DatasetReader) -> str:
@@ -240,7 +303,10 @@ def _data_type(path: Path, dataset: DatasetReader) -> str:
 
 
 def _bands(path: Path, count: int, entry: Mapping[str, Any]) -> tuple[Band, ...]:
-    said = tuple(Band(**band) for band in entry.get("bands", ()))
+    said = tuple(
+        Band(**{name: value for name, value in band.items() if name != "calibration"})
+        for band in entry.get("bands", ())
+    )
     if not said:
         return tuple(Band(name=f"B{number}") for number in range(1, count + 1))
     if len(said) != count:

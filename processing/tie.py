@@ -27,6 +27,7 @@ from scipy import ndimage
 from skimage.feature import corner_shi_tomasi, peak_local_max
 
 from processing.adjust import BlockScene, Sighting, TiePoint
+from processing.cloud_classes import CLEAR
 from processing.dem import Dem
 from processing.errors import DeliveryError, ProcessingError, SensorModelError
 from processing.ground import relief
@@ -35,7 +36,6 @@ from processing.projection import Floats, near
 from processing.raster import open_raster
 from processing.refine import fit_field
 from processing.rpc import Rpc
-from processing.scene import CLEAR
 
 MIN_CORRELATION: Final = 0.75
 """Less alike, and they show something else."""

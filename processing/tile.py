@@ -15,7 +15,10 @@ TILE: Final = 512
 """Rows and columns of a tile."""
 
 Compression = Literal["zstd", "deflate", "none"]
-Overviews = Literal["average", "nearest"]
+Overviews = Literal["average", "nearest", "flags"]
+
+NOTHING: Final = 1
+"""The flag of a pixel that shows nothing (`processing.masks`)."""
 
 Pixels = NDArray[Any]
 """Shape (bands, rows, columns); integers of up to 32 bits, float32 or float64.
@@ -84,12 +87,15 @@ def halve(pixels: Pixels, *, nodata: float | None, overviews: Overviews) -> Pixe
     """The overview of half the size; at an odd edge the last pixel stands for two, or four.
 
     ``average`` is the mean of those of the four pixels that have data (integers: rounded, half up). A mean that happens
-    to equal nodata moves by one, so that data stays data. ``nearest`` is the upper left pixel of the four.
+    to equal nodata moves by one, so that data stays data. ``nearest`` is the upper left pixel of the four. ``flags`` is
+    for bytes of `processing.masks`: all faults of the four pixels that show something, so that none disappears.
     """
     interleaved = pixels.transpose(1, 2, 0)
     if overviews == "nearest":
         return np.ascontiguousarray(interleaved[::2, ::2]).transpose(2, 0, 1)
     height, width, bands = interleaved.shape
+    if overviews == "flags":
+        return _faults_of_four(interleaved).transpose(2, 0, 1)
     out = np.empty(((height + 1) // 2, (width + 1) // 2, bands), dtype=pixels.dtype)
     if pixels.dtype.kind == "f":
         _mean_of_floats(interleaved, out, np.nan if nodata is None else nodata)
@@ -98,6 +104,15 @@ def halve(pixels: Pixels, *, nodata: float | None, overviews: Overviews) -> Pixe
         # A number that no pixel can have stands for "no nodata value".
         _mean_of_integers(interleaved, out, limits.min - 1 if nodata is None else int(nodata), int(limits.max))
     return out.transpose(2, 0, 1)
+
+
+def _faults_of_four(bits: Pixels) -> Pixels:
+    """Bitwise or of those that show something; `NOTHING` where none does."""
+    height, width, _ = bits.shape
+    padded = np.pad(bits, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    four = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2, -1)
+    faults = np.bitwise_or.reduce(four, axis=(1, 3)) & np.uint8(~np.uint8(NOTHING))
+    return np.where((four == NOTHING).all(axis=(1, 3)), np.uint8(NOTHING), faults)
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator,unused-ignore]

@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from catalog.item import OrderReference
 from catalog.search import BASE, Catalog
 from processing.dem import Dem
 from processing.errors import DeliveryError, HeightsError, SensorModelError
+from processing.names import DERIVED
 from processing.produce import Produced, produce
 from processing.scene import Scene, read_delivery
 from tasking import course
@@ -86,11 +87,12 @@ class Worker:
         lease: timedelta = LEASE,
         threads: int | None = None,
         progress: Progress | None = None,
+        derived: Collection[str] = DERIVED,
     ) -> None:
         self._store, self._catalog, self._assets = store, catalog, assets
         self._providers, self._products = providers, products
         self._intake = None if inbox is None else Intake(store=store, inbox=inbox, products=products, clock=clock)
-        self._dem, self._client, self._threads = dem, client, threads
+        self._dem, self._client, self._threads, self._derived = dem, client, threads, derived
         self._clock, self._lease, self._progress = clock, lease, progress
         self._owner = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._handlers: Mapping[StepKind, Callable[[Step], None]] = {
@@ -350,6 +352,7 @@ class Worker:
             collection=collection,
             dem=self._dem,
             assets=self._assets,
+            derived=self._derived,
             area=order.area if order else None,
             order=OrderReference(id=order.id, created=order.created) if order else None,
             client=self._client(),

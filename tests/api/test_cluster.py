@@ -59,7 +59,8 @@ def test_a_cluster_elsewhere_makes_the_same_files(scheduler, overflight, tmp_pat
         assert done.returncode == 0, done.stderr
         files = sorted(path for path in (data / "assets").rglob("*") if path.is_file())
         made[where] = {path.name: path.read_bytes() for path in files}
-    assert {"multispectral.tif", "panchromatic.tif", "cloud-mask.tif", "thumbnail.png"} == made["threads"].keys()
+    own = {"multispectral.tif", "panchromatic.tif", "cloud-mask.tif", "thumbnail.png"}
+    assert own | {"pansharpened.tif", "reflectance.tif", "quality-mask.tif"} == made["threads"].keys()
     assert made[scheduler] == made["threads"]
 
     with Client(scheduler, set_as_default=False) as client:

@@ -105,7 +105,7 @@ def check_assets(client, item, folder):
         assert valid, errors
         with MemoryFile(whole.content) as memory, memory.open() as dataset:
             assert dataset.crs.is_projected
-            assert dataset.count == {"multispectral": 4}.get(name, 1)
+            assert dataset.count == (4 if name in {"multispectral", "pansharpened", "reflectance"} else 1)
             assert dataset.nodata is not None
             assert (dataset.read(1) != dataset.nodata).mean() > 0.3
 

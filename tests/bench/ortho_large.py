@@ -121,6 +121,7 @@ def _measure(case: Case, raster: RawRaster, dem: Dem, heights: Path, folder: Pat
     peer, us = [], []
     for _ in range(1 if case.whole else REPEATS):
         theirs.unlink(missing_ok=True)
+        ours.unlink(missing_ok=True)
         began = time.perf_counter()
         _gdalwarp(case, raster, heights, grid, theirs)
         between = time.perf_counter()

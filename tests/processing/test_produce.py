@@ -59,7 +59,7 @@ def test_everything_of_the_item_is_there(delivery, assets):
     made = make(delivery, assets, order=order, progress=lambda *told: heard.append(told))
     item = made.item.to_dict(include_self_link=False, transform_hrefs=False)
     assert (item["id"], item["collection"]) == ("SBX1_20260101T101112", "trial")
-    assert list(item["assets"]) == ["multispectral", "cloud-mask", "thumbnail"]
+    assert list(item["assets"]) == ["multispectral", "cloud-mask", "quality-mask", "thumbnail"]
     for name, asset in item["assets"].items():
         key = f"trial/SBX1_20260101T101112/{name}.{'png' if name == 'thumbnail' else 'tif'}"
         assert asset["href"] == f"{BASE}/files/{key}"
@@ -69,7 +69,7 @@ def test_everything_of_the_item_is_there(delivery, assets):
     assert item["properties"]["order:id"] == "7f0c"
     assert item["properties"]["sat:orbit_state"] == "descending"
     assert "multispectral 0.01 px rms, 0.05 px at most" in item["properties"]["processing:lineage"]
-    assert heard == [("multispectral", 1, 1), ("cloud-mask", 1, 1)]
+    assert heard == [("multispectral", 1, 1), ("cloud-mask", 1, 1), ("quality-mask", 1, 1)]
     assert not list(assets.root.rglob("*.part")), "nothing is left over"
     assert not list(assets.root.rglob("*spool*"))
 

@@ -93,7 +93,7 @@ def measure(place: Place, folder: Path, assets: AssetFolder) -> tuple[str, float
     folder.mkdir()
     acquisition = acquire(satellite, area, chosen.window, folder=folder)
     scene = read_delivery(folder)
-    produced = produce(scene, collection="sandbox-scenes", dem=None, assets=assets, area=area, threads=2)
+    produced = produce(scene, collection="sandbox-scenes", dem=None, assets=assets, area=area, derived=(), threads=2)
     assert abs(scene.view.off_nadir_deg - chosen.off_nadir_deg) < 0.2
     assert area.minus(produced.footprint) is None
     figures, worst = [], 0.0

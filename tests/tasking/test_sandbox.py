@@ -15,6 +15,7 @@ from skyfield.api import EarthSatellite, load, wgs84
 
 from catalog.extent import Footprint, TimeWindow
 from processing.dem import Dem
+from processing.reflectance import Sun, reflectance_factors
 from processing.scene import read_delivery
 from tasking.errors import ProviderError
 from tasking.orbit import ecef_state, ecef_to_geodetic, enu_axes, geodetic_to_ecef
@@ -23,6 +24,7 @@ from tasking.provider import Delivered, Failed, Pending
 from tasking.provider.sandbox import clouds, earth
 from tasking.provider.sandbox.acquire import acquire, fit_rpc
 from tasking.provider.sandbox.acquisition import Acquisition
+from tasking.provider.sandbox.calibration import calibration
 from tasking.provider.sandbox.camera import TICK_S, Camera, Path
 from tasking.provider.sandbox.constellation import PRODUCTS, SATELLITES
 from tasking.provider.sandbox.landcover import reflectance
@@ -324,6 +326,21 @@ def test_a_delivery_is_accepted(delivery):
         assert raster.rpc_max_px is not None
         assert raster.rpc_max_px < 1e-3
     assert scene.view.off_nadir_deg == pytest.approx(abs(acquisition.camera.roll_deg), abs=1e-3)
+
+
+def test_its_calibration_leads_to_the_light_that_was_painted(delivery):
+    """Numbers are reflectance times 4000; sunlight is that of a black body, within an eighth of the real one."""
+    scene = read_delivery(delivery[0])
+    raster = scene.raster("multispectral")
+    sun = Sun(elevation_deg=scene.view.sun_elevation_deg, acquired=scene.acquired.start)
+    for slope, intercept in reflectance_factors(raster.calibrations, sun, 4):
+        assert slope * 4000 == pytest.approx(1, abs=1e-6)
+        assert intercept == 0
+    # Thuillier et al., Solar Physics 214, 2003, at the centres of the bands.
+    for one, known in zip(raster.calibrations, (1990, 1830, 1540, 1010), strict=True):
+        assert one.esun == pytest.approx(known, rel=0.125)
+    assert raster.saturation == 4095
+    assert calibration(0.5, -1.0, scene.acquired.start) is None
 
 
 def test_a_delivery_is_the_same_when_it_is_made_again(delivery, tmp_path):

@@ -24,10 +24,11 @@ from processing.raster import sha256
 from processing.rpc import FittedRpc, fit
 from processing.vendors import rpc_text
 from tasking.provider.sandbox.acquisition import Acquisition
+from tasking.provider.sandbox.calibration import calibration
 from tasking.provider.sandbox.camera import Camera
 from tasking.provider.sandbox.constellation import CONSTELLATION, LICENSE
 from tasking.provider.sandbox.earth import terrain_height
-from tasking.provider.sandbox.exposure import expose
+from tasking.provider.sandbox.exposure import MAX_DN, expose
 from tasking.satellite import Band, Satellite
 
 DEM_POSTING_M = 10.0
@@ -166,10 +167,17 @@ def _manifest(acquisition: Acquisition, fitted: dict[str, FittedRpc], attempt: s
             "path": path,
             "rpc": model.replace(".tif", "_RPC.TXT"),
             "nodata": 0 if bands else _NO_CLOUD_KNOWN,
+            "saturation": MAX_DN if bands else None,
             "rpc_rms_px": float(f"{residual.rms_px:.2g}"),
             "rpc_max_px": float(f"{residual.max_px:.2g}"),
             "bands": [
-                {"name": b.name, "common_name": b.common_name, "center_um": b.centre_um, "width_um": b.width_um}
+                {
+                    "name": b.name,
+                    "common_name": b.common_name,
+                    "center_um": b.centre_um,
+                    "width_um": b.width_um,
+                    "calibration": calibration(b.centre_um, acquisition.view["sun_elevation_deg"], start),
+                }
                 for b in bands
             ],
         }
