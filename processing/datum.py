@@ -6,6 +6,7 @@ asked: PROJ's own programs fetch a grid, once.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -29,6 +30,11 @@ _NAMED: Final = re.compile("|".join(_GEOIDS))
 """In the name of a grid's file."""
 
 _CODE: Final = re.compile(r"[A-Za-z]+:\d+(\+([A-Za-z]+:)?\d+)?")
+POSSIBLE: Final = (
+    "ellipsoid, EGM96, EGM2008, EGM84, or a vertical CRS of EPSG by code or name (EPSG:5720, NAVD88 height)"
+)
+"""What may be declared, for people; any other name with the grid of its geoid."""
+
 _METRE: Final = ("metre", "meter", "m")
 
 
@@ -67,10 +73,7 @@ class VerticalDatum:
             or is given where none is needed; a CRS of depths, or in feet.
         """
         if name is None or not name.strip():
-            raise HeightsError(
-                "DEM: its vertical datum is not declared; say ellipsoid, or EGM96, EGM2008 … with the geoid's grid "
-                "(--dem-datum, --geoid)"
-            )
+            raise HeightsError(f"DEM: its vertical datum is not declared; say {POSSIBLE} (--dem-datum)")
         name = name.strip()
         said = _Declared.read(name)
         if said.vertical_crs == ELLIPSOIDAL:
@@ -175,10 +178,10 @@ class _Declared:
             return found
         needed = f"DEM: heights above {self.name} need the grid of that geoid; give it with --geoid GRID"
         if names:
-            raise HeightsError(f"{needed}, or fetch it once: projsync --file {names[0]}")
+            raise HeightsError(f"{needed}, or fetch it once: pyproj sync --file {names[0]}")
         if self.vertical_crs is not None:
             raise HeightsError(f"{needed}; PROJ has none for {self.vertical_crs}")
-        raise HeightsError(f"{needed}; PROJ knows no datum of that name, as it knows EGM96, EGM2008 or EPSG:5773")
+        raise HeightsError(f"{needed}; PROJ knows no datum of that name, only {POSSIBLE}")
 
     def check_grid(self, geoid: Path) -> Path:
         """The file of a grid that was given, which is not known to be that of another geoid."""
@@ -210,13 +213,19 @@ def _code_of_grid(path: Path) -> int | None:
 def _crs(name: str) -> CRS | None:
     """The CRS that a name stands for; None where PROJ knows none that is called exactly so."""
     code = _GEOIDS.get(_plain(name))
-    try:
-        crs = CRS.from_epsg(code) if code else CRS.from_user_input(name)
-    except CRSError:
-        if _CODE.fullmatch(name):
+    if code is not None:
+        return CRS.from_epsg(code)
+    if _CODE.fullmatch(name):
+        try:
+            return CRS.from_user_input(name)
+        except CRSError:
             raise HeightsError(f"DEM: PROJ knows no {name}; give the EPSG code of a vertical or compound CRS") from None
-        return None
-    return crs if code or _CODE.fullmatch(name) or crs.name.casefold() == name.casefold() else None
+    for called in (name, f"{name} height"):  # EPSG calls NAVD88 so
+        with suppress(CRSError):
+            crs = CRS.from_user_input(called)
+            if crs.name.casefold() == called.casefold():
+                return crs
+    return None
 
 
 def _same(one: str, other: str) -> bool:

@@ -6,18 +6,24 @@ bilinear. Ground without a height is an error, never zero, unless somebody says 
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import shapely
 from numpy.typing import ArrayLike, NDArray
+from shapely.geometry.base import BaseGeometry
 
 from processing.datum import VerticalDatum
 from processing.errors import HeightsError
 from processing.height_files import Source
 from processing.heights import Floats, HeightGrid
 from processing.surface import Surface, span
+
+_PER_SIDE = 64
+"""Places across some ground, and along it, that stand for it."""
 
 _STRIP_CELLS = 4_000_000
 """Cells read at a time where only the lowest and highest are wanted."""
@@ -34,7 +40,7 @@ class Dem:
     """What they stand on."""
 
     fill_height: float | None = None
-    """Metres above the ellipsoid of ground that neither knows; None: it is an error. `uncovered` tells where."""
+    """Metres above the datum of ground that the DEM does not know; None: it is an error. `uncovered` tells where."""
 
     @classmethod
     def open(
@@ -53,8 +59,8 @@ class Dem:
             Grid of the geoid's heights above the ellipsoid (GTX or GeoTIFF), a file or the name of one of PROJ's; None:
             the one that PROJ has for the datum on this machine.
         fill_height
-            Metres above the ellipsoid for ground that the DEM or the geoid does not cover. Between the last known cell
-            and the first filled one the height is linear.
+            Metres above the datum for ground that the DEM does not cover: 0 for the sea in a DEM above a geoid. Between
+            the last known cell and the first filled one the height is linear.
 
         Raises
         ------
@@ -63,17 +69,24 @@ class Dem:
         """
         datum = VerticalDatum.of(vertical_datum, geoid)
         if fill_height is not None and not math.isfinite(fill_height):
-            raise HeightsError(f"DEM: a fill height of {fill_height}; give metres above the ellipsoid")
+            raise HeightsError(f"DEM: a fill height of {fill_height}; give metres above the datum")
         surface = Surface.open(path)
         datum.check(surface)
         return cls(surface=surface, datum=datum, fill_height=fill_height)
 
     @property
     def description(self) -> str:
-        """The DEM and all that decides its heights, in a line for people."""
-        filled = "" if self.fill_height is None else f", uncovered ground at {self.fill_height:g} m above the ellipsoid"
-        geoid = "" if self.datum.geoid is None else f" by {self.datum.geoid.path.name}"
-        return f"{self.surface.path.name} (vertical datum: {self.datum.name}{geoid}{filled})"
+        """The DEM and all that decides its heights, for people."""
+        filled = "" if self.fill_height is None else f"; {self.filling}"
+        return f"{self.surface.path.name} (vertical datum: {self.datum.name}{filled})"
+
+    @property
+    def filling(self) -> str:
+        """What ground without a height gets, for people."""
+        if self.fill_height is None:
+            return "ground without a height is an error"
+        above = "the ellipsoid" if self.datum.geoid is None else self.datum.name
+        return f"ground without a height is taken at {self.fill_height:g} m above {above}"
 
     def heights(self, lon: ArrayLike, lat: ArrayLike) -> Floats:
         """Metres above the ellipsoid at points of the ground.
@@ -113,11 +126,18 @@ class Dem:
 
         NaN where there is no height, and none is to be put there.
         """
-        known = self._known(row, col)
-        return known if self.fill_height is None else _filled(known, row, col, self.fill_height)
+        grid = self.surface.cells(row, col)
+        if self.fill_height is not None:
+            grid = _filled(grid, row, col, self.fill_height)
+        if self.datum.geoid is None:
+            return grid
+        rows = grid.row + np.arange(grid.values.shape[0], dtype=np.float64)
+        cols = grid.col + np.arange(grid.values.shape[1], dtype=np.float64)
+        lon, lat = self.surface.lon_lat(*np.meshgrid(rows, cols, indexing="ij"))
+        return HeightGrid(values=grid.values + _undulation(self.datum.geoid, lon, lat), row=grid.row, col=grid.col)
 
     def uncovered(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
-        """Where the height of points is the fill height, wholly or in part, or would be an error without one.
+        """Where the DEM knows no height, so that points have the fill height, wholly or in part, or none.
 
         Parameters
         ----------
@@ -128,7 +148,27 @@ class Dem:
         if not lons.size:
             return np.zeros(lons.shape, dtype=bool)
         row, col = self.position(lons, lats, middle=float(lons.flat[0]))
-        return np.isnan(self._known(row, col).at(row, col))
+        return np.isnan(self.surface.cells(row, col).at(row, col))
+
+    def uncovered_pct(self, ground: BaseGeometry) -> float:
+        """How much of some ground the DEM does not know, percent, by some thousand places of it.
+
+        Parameters
+        ----------
+        ground
+            Polygons in WGS 84 degrees, cut at ±180° or running over it.
+        """
+        shares, areas = [], []
+        for part in shapely.get_parts(ground):
+            west, south, east, north = part.bounds
+            steps = (np.arange(_PER_SIDE) + 0.5) / _PER_SIDE
+            lon, lat = np.meshgrid(west + (east - west) * steps, south + (north - south) * steps)
+            inside = shapely.contains_xy(part, lon, lat)
+            rows = [self.uncovered(*places) for places in _by_row(lon, lat, inside)]
+            if rows:
+                shares.append(np.concatenate(rows).mean())
+                areas.append(part.area)
+        return 100 * float(np.average(shares, weights=areas)) if shares else 0.0
 
     def height_range(self, row: Floats, col: Floats) -> tuple[float, float]:
         """Lowest and highest known cell around rows and columns of the DEM, m above the ellipsoid.
@@ -164,18 +204,16 @@ class Dem:
             )
         return HeightsError(
             f"{self.surface.path.name}: no height at lon {lon:.6f}, lat {lat:.6f}; it covers {_extent(self.surface)}; "
-            "give a DEM without gaps that covers the scene and its margin, or a fill height for the ground beyond it"
+            "give a DEM without gaps that covers the scene and its margin, or a height for the ground beyond it "
+            "(--fill-height)"
         )
 
-    def _known(self, row: Floats, col: Floats) -> HeightGrid:
-        """The cells that are known, raised to the ellipsoid; NaN for the others."""
-        grid = self.surface.cells(row, col)
-        if self.datum.geoid is None:
-            return grid
-        rows = grid.row + np.arange(grid.values.shape[0], dtype=np.float64)
-        cols = grid.col + np.arange(grid.values.shape[1], dtype=np.float64)
-        lon, lat = self.surface.lon_lat(*np.meshgrid(rows, cols, indexing="ij"))
-        return HeightGrid(values=grid.values + _undulation(self.datum.geoid, lon, lat), row=grid.row, col=grid.col)
+
+def _by_row(lon: Floats, lat: Floats, inside: NDArray[np.bool_]) -> Iterator[tuple[Floats, Floats]]:
+    """Places row by row, so that little of the DEM is read at once."""
+    for x, y, within in zip(lon, lat, inside, strict=True):
+        if within.any():
+            yield x[within], y[within]
 
 
 def _undulation(geoid: Surface, lon: Floats, lat: Floats) -> Floats:

@@ -162,9 +162,8 @@ class TileLayer:
                 part = values[max(down, 0) : down + rows, max(right, 0) : right + cols]
                 unknown = np.isnan(part)
                 if unknown.any():
-                    part[unknown] = self._read(index, (rows, cols), (max(-down, 0), max(-right, 0)), part.shape)[
-                        unknown
-                    ]
+                    cells = self._read(index, (rows, cols), (max(-down, 0), max(-right, 0)), part.shape)
+                    np.copyto(part, cells, where=unknown)
 
     def at(self, row: Floats, col: Floats) -> Floats:
         """Bilinear heights at positions in its cells, near each other; NaN where it knows none.

@@ -62,7 +62,7 @@ def refused(words, name, geoid=None):
 @pytest.mark.parametrize(
     ("name", "geoid", "words"),
     [
-        (None, False, "its vertical datum is not declared; say ellipsoid, or EGM96"),
+        (None, False, "its vertical datum is not declared; say ellipsoid, EGM96, EGM2008"),
         (" ", False, "its vertical datum is not declared"),
         (None, True, "its vertical datum is not declared"),
         ("ellipsoid", True, "heights above the ellipsoid need no geoid, yet geoid.tif is given"),
@@ -95,12 +95,13 @@ def test_a_datum_is_declared_whole(name, geoid, words, proj_data, tmp_path):
         ("NGF-IGN69 height", "fr_ign_RAF18.tif"),
         ("EPSG:7837", "de_bkg_gcg2016.tif"),
         ("NAVD88 height", "us_noaa_g2018u0.tif"),
+        ("navd88", "us_noaa_g2018u0.tif"),
     ],
 )
 def test_a_grid_that_is_not_there_is_named_and_how_to_fetch_it(name, grid, proj_data):
     refused(
         rf"heights above {re.escape(name)} need the grid of that geoid; give it with --geoid GRID, or fetch it once: "
-        rf"projsync --file {grid}$",
+        rf"pyproj sync --file {grid}$",
         name,
     )
     write_geoid(proj_data / grid)
@@ -111,7 +112,7 @@ def test_a_grid_that_is_not_there_is_named_and_how_to_fetch_it(name, grid, proj_
 
 def test_what_proj_has_no_grid_for(proj_data):
     refused("give it with --geoid GRID; PROJ has none for EGM84 height", "EGM84")
-    refused("give it with --geoid GRID; PROJ knows no datum of that name, as it knows EGM96", "XGM2019")
+    refused("give it with --geoid GRID; PROJ knows no datum of that name, only ellipsoid, EGM96, EGM2008", "XGM2019")
     # It has grids for Austria's heights above Bessel's ellipsoid too, tens of metres away from those of WGS 84.
     assert grid_names(9274) == ("at_bev_GEOID_GRS80_Oesterreich.tif",)
     refused("EPSG:9267 has heights above Bessel 1841; convert them to the ellipsoid of WGS 84", "EPSG:9267")

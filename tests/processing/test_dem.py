@@ -7,6 +7,7 @@ from dask.base import tokenize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
+from shapely import MultiPolygon, Polygon, box
 
 from processing.dem import Dem
 from processing.errors import HeightsError
@@ -148,17 +149,38 @@ def test_what_a_fill_height_was_used_for_can_be_counted(tmp_path):
     lon, lat = np.meshgrid(np.linspace(9, 12, 13), np.linspace(49, 51, 9))
     assert np.count_nonzero(dem.uncovered(lon, lat)) == 4 * 9 + 1
     assert dem.height_range(*dem.position(lon, lat, middle=10)) == (-3, 5)
-    assert dem.description == ("hole.tif (vertical datum: ellipsoid, uncovered ground at -3 m above the ellipsoid)")
+    assert dem.description == (
+        "hole.tif (vertical datum: ellipsoid; ground without a height is taken at -3 m above the ellipsoid)"
+    )
     assert Dem.open(path, vertical_datum="ellipsoid").description == "hole.tif (vertical datum: ellipsoid)"
-    with pytest.raises(HeightsError, match="a fill height of nan; give metres above the ellipsoid"):
+    with pytest.raises(HeightsError, match="a fill height of nan; give metres above the datum"):
         Dem.open(path, vertical_datum="ellipsoid", fill_height=np.nan)
 
 
-def test_a_fill_height_also_stands_where_the_geoid_ends(tmp_path):
-    geoid = write_heights(tmp_path / "geoid.tif", np.full((5, 5), 40.0), west=9.0, north=50.5, step=0.25)
-    dem = Dem.open(write_plane(tmp_path / "dem.tif"), vertical_datum="mine", geoid=geoid, fill_height=7)
-    assert dem.heights(9.5, 50.0) == pytest.approx(plane(9.5, 50.0) + 40)
-    assert dem.heights(10.5, 50.0) == 7
+def test_the_fill_height_stands_on_the_datum_of_the_dem(tmp_path):
+    """The sea around an island: 0 m above the geoid, as far as that is known."""
+    lat, lon = np.meshgrid(52 - 0.25 * np.arange(17), 8 + 0.25 * np.arange(17), indexing="ij")
+    geoid = write_heights(tmp_path / "geoid.tif", 40 + lon - lat / 2, west=8, north=52, step=0.25)
+    dem = Dem.open(write_plane(tmp_path / "dem.tif"), vertical_datum="mine", geoid=geoid, fill_height=0)
+    assert dem.heights(9.5, 50.0) == pytest.approx(plane(9.5, 50.0) + 40 + 9.5 - 25)
+    assert dem.heights(11.5, 49.6) == pytest.approx(40 + 11.5 - 24.8)
+    assert dem.description == "dem.tif (vertical datum: mine; ground without a height is taken at 0 m above mine)"
+    with pytest.raises(HeightsError, match=r"geoid.tif: no geoid at lon 12.500000, lat 50.000000"):
+        dem.heights(12.5, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("ground", "expected"),
+    [
+        (box(9.2, 49.2, 10.8, 50.8), 0),
+        (box(10, 49.5, 12, 50.5), 50),
+        (box(20, 10, 21, 11), 100),
+        (Polygon([(9.2, 49.2), (10.8, 49.2), (10.8, 50.8)]), 0),
+        (MultiPolygon([box(9.2, 49.2, 10.2, 50.2), box(20, 10, 23, 11)]), 75),
+    ],
+)
+def test_how_much_of_some_ground_the_dem_does_not_know(dem, ground, expected):
+    assert dem.uncovered_pct(ground) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("west", [-180.0, 0.0])

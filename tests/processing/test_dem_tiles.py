@@ -170,7 +170,7 @@ def test_a_missing_tile_is_a_gap_and_not_zero(copernicus, tmp_path):
     assert dem.heights(0.5, 9.5) == whole.heights(0.5, 9.5)
     for lon, lat in ((0.5, 10.5), (0.5, 10.0 + 0.5 / N), (-0.5 / N, 10.5), (1 - 0.5 / N, 10.5)):
         assert dem.uncovered(lon, lat)
-        with pytest.raises(HeightsError, match=r"no height at lon .* or a fill height for the ground beyond it"):
+        with pytest.raises(HeightsError, match=r"no height at lon .* or a height for the ground beyond it"):
             dem.heights(lon, lat)
     last = 0 - 1 / N  # the last column before the gap
     assert dem.heights(last, 10.5) == whole.heights(last, 10.5)
