@@ -140,9 +140,15 @@ class Installation:
         """
         from processing.dem import Dem
 
-        if self.settings.dem is None:
+        settings = self.settings
+        if settings.dem is None:
             return None
-        return Dem.open(self.settings.dem, vertical_datum=self.settings.dem_datum, geoid=self.settings.geoid)
+        dem = Dem.open(
+            settings.dem, vertical_datum=settings.dem_datum, geoid=settings.geoid, fill_height=settings.fill_height
+        )
+        if dem.fill_height is not None:
+            log.warning("%s: %s", dem.surface.path.name, dem.filling)
+        return dem
 
     def client(self) -> "Client | None":
         """The dask cluster, started or reached on first use; None means threads of this process."""

@@ -50,13 +50,16 @@ class Settings(BaseSettings):
     """Whether `overflight serve` also carries out the orders."""
 
     dem: Path | None = None
-    """Heights for deliveries that bring none: any raster that GDAL reads as GTiff or SRTMHGT."""
+    """Heights for deliveries that bring none: a file, a folder of tiles or a pattern (docs/heights.md)."""
 
     dem_datum: str | None = None
-    """What the DEM's heights are over: ``ellipsoid``, ``EGM96``, ``EGM2008``. Never guessed."""
+    """What the DEM's heights are over: ``ellipsoid``, ``EGM96``, ``EGM2008``, ``EPSG:5720`` … Never guessed."""
 
     geoid: Path | None = None
-    """Grid of geoid undulations, such as ``egm96_15.gtx``; needed unless the datum is ``ellipsoid``."""
+    """Grid of geoid undulations, such as ``egm96_15.gtx``; none: the one that PROJ has for the datum."""
+
+    fill_height: float | None = Field(default=None, allow_inf_nan=False)
+    """Metres over the DEM's datum of ground that it does not know; none: such ground is an error."""
 
     derived: str = "pansharpened, reflectance, cloud-mask, quality-mask"
     """What is made of every scene that has what it needs, separated by commas; empty for nothing but the scene."""
@@ -99,7 +102,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _heights_are_declared(self) -> Self:
         if self.dem is not None and self.dem_datum is None:
-            raise ValueError("dem_datum: a DEM needs its vertical datum: ellipsoid, EGM96 or EGM2008")
+            raise ValueError("dem_datum: a DEM needs its vertical datum: ellipsoid, EGM96, EGM2008 …")
         return self
 
 

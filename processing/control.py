@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.dem import VerticalDatum
+from processing.datum import VerticalDatum
 from processing.errors import DeliveryError, HeightsError
 from processing.refine import ControlPoint
 

@@ -2,62 +2,31 @@
 
 Most DEMs give heights above a geoid, up to 100 m away from the ellipsoid on which every sensor model stands. So the
 datum is always said by name, the geoid's grid is added to each cell of the DEM, and between the cells the sum is
-bilinear. Ground without a height is an error, never zero.
+bilinear. Ground without a height is an error, never zero, unless somebody says which height it is to have.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+import shapely
+from numpy.typing import ArrayLike, NDArray
+from shapely.geometry.base import BaseGeometry
 
+from processing.datum import VerticalDatum
 from processing.errors import HeightsError
+from processing.height_files import Source
 from processing.heights import Floats, HeightGrid
-from processing.surface import Surface
+from processing.surface import Surface, span
 
-ELLIPSOID = "ellipsoid"
-"""The vertical datum of heights above the WGS 84 ellipsoid."""
+_PER_SIDE = 64
+"""Places across some ground, and along it, that stand for it."""
 
 _STRIP_CELLS = 4_000_000
 """Cells read at a time where only the lowest and highest are wanted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerticalDatum:
-    """What the heights of a DEM stand on."""
-
-    name: str
-    """``ellipsoid``, or the name of a geoid: ``EGM96``, ``EGM2008``, …"""
-
-    geoid: Surface | None
-    """The geoid's height above the ellipsoid; None for heights that stand on the ellipsoid itself."""
-
-    @classmethod
-    def of(cls, name: str | None, geoid: Path | None) -> Self:
-        """The datum of that name.
-
-        Raises
-        ------
-        HeightsError
-            No name; a geoid's name without its grid; a grid where none is needed, or one that cannot be read.
-        """
-        if name is None or not name.strip():
-            raise HeightsError(
-                "DEM: its vertical datum is not declared; say ellipsoid, or EGM96, EGM2008 … with the geoid's grid "
-                "(--dem-datum, --geoid)"
-            )
-        name = name.strip()
-        if name.lower() == ELLIPSOID:
-            if geoid is not None:
-                raise HeightsError(
-                    f"DEM: heights above the ellipsoid need no geoid, yet {geoid.name} is given; "
-                    "leave out --geoid, or name its datum with --dem-datum"
-                )
-            return cls(name=ELLIPSOID, geoid=None)
-        if geoid is None:
-            raise HeightsError(f"DEM: heights above {name} need the grid of that geoid; give it with --geoid GRID")
-        return cls(name=name, geoid=Surface.open(geoid))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,32 +39,54 @@ class Dem:
     datum: VerticalDatum
     """What they stand on."""
 
+    fill_height: float | None = None
+    """Metres above the datum of ground that the DEM does not know; None: it is an error. `uncovered` tells where."""
+
     @classmethod
-    def open(cls, path: Path, *, vertical_datum: str | None, geoid: Path | None = None) -> Self:
-        """Read the header of a DEM; its heights are read where they are asked for.
+    def open(
+        cls, path: Source, *, vertical_datum: str | None, geoid: Path | None = None, fill_height: float | None = None
+    ) -> Self:
+        """Read the headers of a DEM; its heights are read where they are asked for.
 
         Parameters
         ----------
         path
-            GeoTIFF, HGT, … with one band of metres in any geographic or projected CRS.
+            GeoTIFF, HGT, … with one band of metres in any geographic or projected CRS; or a folder, a pattern or a list
+            of such tiles.
         vertical_datum
-            ``ellipsoid``, or the name of the geoid.
+            ``ellipsoid``, or the geoid: ``EGM96``, ``EGM2008``, ``EPSG:5720``, ``EPSG:4326+5773`` …
         geoid
-            Grid of the geoid's heights above the ellipsoid (GTX or GeoTIFF); needed for every datum but ``ellipsoid``.
+            Grid of the geoid's heights above the ellipsoid (GTX or GeoTIFF), a file or the name of one of PROJ's; None:
+            the one that PROJ has for the datum on this machine.
+        fill_height
+            Metres above the datum for ground that the DEM does not cover: 0 for the sea in a DEM above a geoid. Between
+            the last known cell and the first filled one the height is linear.
 
         Raises
         ------
         HeightsError
-            The datum is not declared, lacks its geoid, contradicts the file, or a file is no height raster.
+            The datum is not declared, lacks its geoid, contradicts the files, or a file is no height raster.
         """
         datum = VerticalDatum.of(vertical_datum, geoid)
+        if fill_height is not None and not math.isfinite(fill_height):
+            raise HeightsError(f"DEM: a fill height of {fill_height}; give metres above the datum")
         surface = Surface.open(path)
-        if surface.vertical_crs and datum.geoid is None:
-            raise HeightsError(
-                f"{path.name}: declared as heights above the ellipsoid, but its CRS says {surface.vertical_crs!r}; "
-                "name that datum and give its geoid"
-            )
-        return cls(surface=surface, datum=datum)
+        datum.check(surface)
+        return cls(surface=surface, datum=datum, fill_height=fill_height)
+
+    @property
+    def description(self) -> str:
+        """The DEM and all that decides its heights, for people."""
+        filled = "" if self.fill_height is None else f"; {self.filling}"
+        return f"{self.surface.path.name} (vertical datum: {self.datum.name}{filled})"
+
+    @property
+    def filling(self) -> str:
+        """What ground without a height gets, for people."""
+        if self.fill_height is None:
+            return "ground without a height is an error"
+        above = "the ellipsoid" if self.datum.geoid is None else self.datum.name
+        return f"ground without a height is taken at {self.fill_height:g} m above {above}"
 
     def heights(self, lon: ArrayLike, lat: ArrayLike) -> Floats:
         """Metres above the ellipsoid at points of the ground.
@@ -131,11 +122,53 @@ class Dem:
         return self.surface.position(lon, lat, middle=middle)
 
     def cells(self, row: Floats, col: Floats) -> HeightGrid:
-        """The cells around rows and columns of the DEM, raised to the ellipsoid; NaN where there is no height."""
+        """The cells around rows and columns of the DEM, raised to the ellipsoid.
+
+        NaN where there is no height, and none is to be put there.
+        """
         grid = self.surface.cells(row, col)
+        if self.fill_height is not None:
+            grid = _filled(grid, row, col, self.fill_height)
         if self.datum.geoid is None:
             return grid
-        return HeightGrid(values=grid.values + self._undulation(grid), row=grid.row, col=grid.col)
+        rows = grid.row + np.arange(grid.values.shape[0], dtype=np.float64)
+        cols = grid.col + np.arange(grid.values.shape[1], dtype=np.float64)
+        lon, lat = self.surface.lon_lat(*np.meshgrid(rows, cols, indexing="ij"))
+        return HeightGrid(values=grid.values + _undulation(self.datum.geoid, lon, lat), row=grid.row, col=grid.col)
+
+    def uncovered(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
+        """Where the DEM knows no height, so that points have the fill height, wholly or in part, or none.
+
+        Parameters
+        ----------
+        lon, lat
+            Degrees on WGS 84, broadcast together; points near each other, since the window that holds them is read.
+        """
+        lons, lats = np.broadcast_arrays(np.asarray(lon, float), np.asarray(lat, float))
+        if not lons.size:
+            return np.zeros(lons.shape, dtype=bool)
+        row, col = self.position(lons, lats, middle=float(lons.flat[0]))
+        return np.isnan(self.surface.cells(row, col).at(row, col))
+
+    def uncovered_pct(self, ground: BaseGeometry) -> float:
+        """How much of some ground the DEM does not know, percent, by some thousand places of it.
+
+        Parameters
+        ----------
+        ground
+            Polygons in WGS 84 degrees, cut at ±180° or running over it.
+        """
+        shares, areas = [], []
+        for part in shapely.get_parts(ground):
+            west, south, east, north = part.bounds
+            steps = (np.arange(_PER_SIDE) + 0.5) / _PER_SIDE
+            lon, lat = np.meshgrid(west + (east - west) * steps, south + (north - south) * steps)
+            inside = shapely.contains_xy(part, lon, lat)
+            rows = [self.uncovered(*places) for places in _by_row(lon, lat, inside)]
+            if rows:
+                shares.append(np.concatenate(rows).mean())
+                areas.append(part.area)
+        return 100 * float(np.average(shares, weights=areas)) if shares else 0.0
 
     def height_range(self, row: Floats, col: Floats) -> tuple[float, float]:
         """Lowest and highest known cell around rows and columns of the DEM, m above the ellipsoid.
@@ -162,17 +195,52 @@ class Dem:
 
     def unknown(self, lon: float, lat: float) -> HeightsError:
         """The error for ground without a height."""
-        west, south, east, north = self.surface.bounds()
+        if self.datum.geoid is not None and np.isnan(
+            _undulation(self.datum.geoid, np.array([lon]), np.array([lat]))[0]
+        ):
+            return HeightsError(
+                f"{self.datum.geoid.path.name}: no geoid at lon {lon:.6f}, lat {lat:.6f}; it covers "
+                f"{_extent(self.datum.geoid)}; give a grid of {self.datum.name} that covers the scene"
+            )
         return HeightsError(
-            f"{self.surface.path.name}: no height at lon {lon:.6f}, lat {lat:.6f}; it covers about lon {west:.4f} to "
-            f"{east:.4f}, lat {south:.4f} to {north:.4f}; give a DEM without gaps that covers the scene and its margin"
+            f"{self.surface.path.name}: no height at lon {lon:.6f}, lat {lat:.6f}; it covers {_extent(self.surface)}; "
+            "give a DEM without gaps that covers the scene and its margin, or a height for the ground beyond it "
+            "(--fill-height)"
         )
 
-    def _undulation(self, grid: HeightGrid) -> Floats:
-        """Height of the geoid above the ellipsoid at the cells of a window."""
-        assert self.datum.geoid is not None
-        rows = grid.row + np.arange(grid.values.shape[0], dtype=np.float64)
-        cols = grid.col + np.arange(grid.values.shape[1], dtype=np.float64)
-        lon, lat = self.surface.lon_lat(*np.meshgrid(rows, cols, indexing="ij"))
-        row, col = self.datum.geoid.position(lon, lat, middle=float(lon.flat[0]))
-        return self.datum.geoid.cells(row, col).at(row, col)
+
+def _by_row(lon: Floats, lat: Floats, inside: NDArray[np.bool_]) -> Iterator[tuple[Floats, Floats]]:
+    """Places row by row, so that little of the DEM is read at once."""
+    for x, y, within in zip(lon, lat, inside, strict=True):
+        if within.any():
+            yield x[within], y[within]
+
+
+def _undulation(geoid: Surface, lon: Floats, lat: Floats) -> Floats:
+    """Height of a geoid above the ellipsoid, bilinear between its cells as PROJ's vgridshift has it."""
+    row, col = geoid.position(lon, lat, middle=float(lon.flat[0]))
+    return geoid.cells(row, col).at(row, col)
+
+
+def _filled(known: HeightGrid, row: Floats, col: Floats, height: float) -> HeightGrid:
+    """All cells around the positions, those that are not known at that height."""
+    inside = np.isfinite(row) & np.isfinite(col)
+    if not inside.any():
+        return known
+    (top, bottom), (left, right) = span(row[inside], None), span(col[inside], None)
+    values = np.full((bottom - top, right - left), height, dtype=np.float64)
+    rows = slice(max(top, known.row), min(bottom, known.row + known.values.shape[0]))
+    cols = slice(max(left, known.col), min(right, known.col + known.values.shape[1]))
+    if rows.start < rows.stop and cols.start < cols.stop:
+        part = known.values[_moved(rows, known.row), _moved(cols, known.col)]
+        values[_moved(rows, top), _moved(cols, left)] = np.where(np.isnan(part), height, part)
+    return HeightGrid(values=values, row=top, col=left)
+
+
+def _moved(span_: slice, by: int) -> slice:
+    return slice(span_.start - by, span_.stop - by)
+
+
+def _extent(surface: Surface) -> str:
+    west, south, east, north = surface.bounds()
+    return f"about lon {west:.4f} to {east:.4f}, lat {south:.4f} to {north:.4f}"

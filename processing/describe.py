@@ -75,7 +75,7 @@ def describe(
         view=scene.view,
         orbit=scene.orbit,
         cloud_cover_pct=cloud_cover_pct,
-        lineage="; ".join([_lineage(scene, heights), *steps]),
+        lineage="; ".join([_lineage(scene, heights, footprint), *steps]),
         software={"overflight": _version()},
         order=order,
         license=scene.license,
@@ -119,7 +119,7 @@ def _thumbnail(path: Path, grid: Grid, hrefs: Mapping[str, str]) -> AssetFile:
     )
 
 
-def _lineage(scene: Scene, heights: Dem) -> str:
+def _lineage(scene: Scene, heights: Dem, footprint: Footprint) -> str:
     """What was done, with how well the sensor model stood for the rigorous one where the vendor says so."""
     residuals = [
         f"{raster.role} {raster.rpc_rms_px:.3g} px rms"
@@ -128,9 +128,12 @@ def _lineage(scene: Scene, heights: Dem) -> str:
         if raster.rpc_rms_px is not None
     ]
     fit = f" (fit to the rigorous model: {'; '.join(residuals)})" if residuals else ""
+    filled = ""
+    if heights.fill_height is not None:
+        filled = f": {heights.uncovered_pct(footprint.polygons):.1f} % of this picture"
     return (
-        f"Orthorectified by rational polynomial model{fit} and the DEM {heights.surface.path.name} "
-        f"(vertical datum: {heights.datum.name}); bilinear, masks nearest neighbour"
+        f"Orthorectified by rational polynomial model{fit} and the DEM {heights.description}{filled}; bilinear, masks "
+        "nearest neighbour"
     )
 
 

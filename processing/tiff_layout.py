@@ -59,17 +59,36 @@ class Entry:
 class TiffLayout:
     """The directories of a file, in their order."""
 
-    name: str
-    """Of the file."""
-
+    path: Path
     order: str
     """``<`` or ``>``, as `struct` has it."""
 
     size: int
     """Bytes of the file."""
 
+    start: bytes
+    """The first of them, in which most headers end."""
+
     directories: tuple[Mapping[int, Entry], ...]
     """The entries of each by their tag; those of unknown type are left out, as TIFF 6.0 asks for."""
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.path.name
+
+    def values(self, entry: Entry) -> NDArray[Any]:
+        """The values of a tag, read from the file where they lie behind its first bytes."""
+        kind = np.dtype(self.order + entry.kind)
+        end = entry.at + entry.count * kind.itemsize
+        if end <= len(self.start):
+            return np.frombuffer(self.start[entry.at : end], kind)
+        with self.path.open("rb") as file:
+            file.seek(entry.at)
+            content = file.read(end - entry.at)
+        if len(content) < end - entry.at:
+            raise damaged(self.name, "it became shorter while it was read")
+        return np.frombuffer(content, kind)
 
 
 def is_tiff(start: bytes) -> bool:
@@ -95,14 +114,8 @@ def read_layout(path: Path) -> TiffLayout | None:
         if big and struct.unpack_from(f"{order}HH", start, 4) != (8, 0):
             raise damaged(path.name, "a BigTIFF whose offsets have no eight bytes")
         walk = _Walk(file=file, start=start, name=path.name, order=order, big=big, size=size)
-        return TiffLayout(name=path.name, order=order, size=size, directories=tuple(walk.directories()))
-
-
-def values(file: BinaryIO, layout: TiffLayout, entry: Entry) -> NDArray[Any]:
-    """The values of a tag, read from the open file."""
-    file.seek(entry.at)
-    kind = np.dtype(layout.order + entry.kind)
-    return np.frombuffer(file.read(entry.count * kind.itemsize), kind)
+        directories = tuple(walk.directories())
+        return TiffLayout(path=path, order=order, size=size, start=start, directories=directories)
 
 
 def check_layout(path: Path) -> None:
@@ -118,9 +131,8 @@ def check_layout(path: Path) -> None:
     if layout is None:
         return
     blocks = 0
-    with path.open("rb") as file:
-        for index, directory in enumerate(layout.directories):
-            blocks += _check_blocks(_Sizes(file, layout, directory, f"in directory {index} "), blocks)
+    for index, directory in enumerate(layout.directories):
+        blocks += _check_blocks(_Sizes(layout, directory, f"in directory {index} "), blocks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +173,7 @@ class _Walk:
             tag, kind, number = struct.unpack_from(f"{self.order}HH{'Q' if self.big else 'I'}", table, place)
             if kind not in _TYPES:
                 continue
-            length = number * np.dtype(_TYPES[kind]).itemsize
+            length = number * int(_TYPES[kind][1])
             where = first + place + entry - room
             if length > room:
                 (where,) = struct.unpack_from(f"{self.order}{'Q' if self.big else 'I'}", table, place + entry - room)
@@ -186,8 +198,8 @@ class _Walk:
 class _Sizes:
     """The numbers of one directory that say how its picture is divided."""
 
-    def __init__(self, file: BinaryIO, layout: TiffLayout, directory: Mapping[int, Entry], where: str) -> None:
-        self.file, self.layout, self.directory, self.where = file, layout, directory, where
+    def __init__(self, layout: TiffLayout, directory: Mapping[int, Entry], where: str) -> None:
+        self.layout, self.directory, self.where = layout, directory, where
         self.height, self.width = self.first(HEIGHT, 0), self.first(WIDTH, 0)
         self.bands = self.first(BANDS, 1)
         check_side(layout.name, self.height, self.width)
@@ -208,7 +220,7 @@ class _Sizes:
         entry = self.directory.get(tag)
         if entry is None or not entry.count or entry.kind[0] == "f":
             return default
-        return int(values(self.file, self.layout, Entry(kind=entry.kind, count=1, at=entry.at))[0])
+        return int(self.layout.values(Entry(kind=entry.kind, count=1, at=entry.at))[0])
 
     def column(self, tag: int) -> NDArray[np.uint64]:
         """One value a block."""
@@ -218,7 +230,7 @@ class _Sizes:
                 self.layout.name, f"{self.where}{entry.count} numbers in tag {tag} for {self.blocks} tiles or strips"
             )
         read = Entry(kind=entry.kind, count=self.blocks, at=entry.at)
-        return values(self.file, self.layout, read).astype(np.uint64)
+        return self.layout.values(read).astype(np.uint64)
 
 
 def _check_blocks(sizes: _Sizes, before: int) -> int:

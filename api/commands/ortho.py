@@ -14,14 +14,31 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("src", type=EXISTING, metavar="SRC")
-@click.option("--dem", type=EXISTING, required=True, help="Heights of the ground, covering the whole scene.")
+@click.option(
+    "--dem",
+    required=True,
+    metavar="DEM",
+    help="Heights of the ground: a file, a folder of tiles, or a pattern in quotes, covering the whole scene.",
+)
 @click.option(
     "--dem-datum",
     required=True,
     metavar="NAME",
-    help="What the DEM's heights are over: ellipsoid, EGM96, EGM2008 … Never guessed: a wrong one is up to 100 m.",
+    help="What the DEM's heights are over: ellipsoid, EGM96, EGM2008, EPSG:5720 … Never guessed: a wrong one is up to "
+    "100 m.",
 )
-@click.option("--geoid", type=EXISTING, metavar="GRID", help="Geoid undulations, unless the datum is ellipsoid.")
+@click.option(
+    "--geoid",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="GRID",
+    help="The geoid's undulations.  [default: the grid that PROJ has for the datum on this machine]",
+)
+@click.option(
+    "--fill-height",
+    type=float,
+    metavar="M",
+    help="Height, over the same datum, of ground that the DEM does not know.  [default: such ground is an error]",
+)
 @click.option("--crs", metavar="EPSG:n", help="CRS of the output.  [default: the UTM zone of the scene's centre]")
 @click.option(
     "--resolution", type=float, metavar="R", help="Pixel size in units of the CRS.  [default: the scene's own]"
@@ -69,9 +86,10 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 def ortho(
     *,
     src: Path,
-    dem: Path,
+    dem: str,
     dem_datum: str,
     geoid: Path | None,
+    fill_height: float | None,
     crs: str | None,
     resolution: float | None,
     bounds: tuple[float, float, float, float] | None,
@@ -93,6 +111,7 @@ def ortho(
       overflight ortho left.tif --dem N44E005.hgt --dem-datum EGM96 --geoid egm96_15.gtx -o out.tif
       overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --crs EPSG:32631 --resolution 0.5 \\
           --bounds 681132 4891705 683180 4893753 --resampling cubic -o out.tif
+      overflight ortho coast.tif --dem GLO-30/ --dem-datum EGM2008 --fill-height 0 -o out.tif
       overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --gcps points.csv --gcps-datum ellipsoid -o out.tif
     """
     if (gcps is None) != (gcps_datum is None):
@@ -100,17 +119,22 @@ def ortho(
     if output.exists() and output.samefile(src):
         raise click.UsageError(f"{output} is the scene itself; name another output")
     from pyproj import CRS
+    from shapely import Polygon
 
     from api.commands.progress import ProgressBars
     from processing.dem import Dem
     from processing.graph import RawRaster, orthorectify
-    from processing.ground import choose_grid
+    from processing.ground import choose_grid, outline
 
-    heights = Dem.open(dem, vertical_datum=dem_datum, geoid=geoid)
+    heights = Dem.open(dem, vertical_datum=dem_datum, geoid=geoid, fill_height=fill_height)
     raster = RawRaster.open(src, rpc=rpc)
     if gcps is not None:
         raster = replace(raster, rpc=_refined(raster.rpc, gcps, datum=str(gcps_datum), geoid=geoid, model=model))
     image = raster.image()
+    if fill_height is not None:
+        shown = outline(raster.rpc, (image.height, image.width), heights)
+        share = heights.uncovered_pct(Polygon(zip(*shown, strict=True)))
+        click.echo(f"{heights.surface.path.name}: {heights.filling}: {share:.1f} % of the scene", err=True)
     grid = choose_grid(raster.rpc, (image.height, image.width), heights, crs=crs, resolution=resolution, bounds=bounds)
     with ProgressBars() as bars:
         orthorectify(
@@ -131,7 +155,7 @@ def ortho(
 def _refined(rpc: "Rpc", gcps: Path, *, datum: str, geoid: Path | None, model: Literal["shift", "affine"]) -> "Rpc":
     """Move a sensor model to control points, and say how well it meets those that it was not moved to."""
     from processing.control import read_control
-    from processing.dem import ELLIPSOID, VerticalDatum
+    from processing.datum import ELLIPSOID, VerticalDatum
     from processing.refine import refine
 
     stands_on = VerticalDatum.of(datum, None if datum.strip().lower() == ELLIPSOID else geoid)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 
 from processing.control import read_control
-from processing.dem import VerticalDatum
+from processing.datum import VerticalDatum
 from processing.errors import DeliveryError, HeightsError
 from processing.refine import ControlPoint
 from tests.processing.pushbroom import write_heights

@@ -7,6 +7,7 @@ from dask.base import tokenize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
+from shapely import MultiPolygon, Polygon, box
 
 from processing.dem import Dem
 from processing.errors import HeightsError
@@ -61,31 +62,6 @@ def test_a_cell_without_height_is_an_error_and_never_zero(tmp_path):
     for lon, lat in ((10.0, 50.0), (10.2, 50.1), (9.8, 49.8)):
         with pytest.raises(HeightsError, match="no height at"):
             dem.heights(lon, lat)
-
-
-@pytest.mark.parametrize(
-    ("datum", "geoid", "message"),
-    [
-        (None, False, "its vertical datum is not declared; say ellipsoid, or EGM96"),
-        (" ", False, "its vertical datum is not declared"),
-        (None, True, "its vertical datum is not declared"),
-        ("EGM96", False, "heights above EGM96 need the grid of that geoid; give it with --geoid"),
-        ("ellipsoid", True, "heights above the ellipsoid need no geoid, yet geoid.tif is given"),
-    ],
-)
-def test_the_datum_is_declared_whole(tmp_path, datum, geoid, message):
-    path = write_plane(tmp_path / "dem.tif")
-    grid = write_plane(tmp_path / "geoid.tif")
-    with pytest.raises(HeightsError, match=message):
-        Dem.open(path, vertical_datum=datum, geoid=grid if geoid else None)
-
-
-def test_a_file_that_contradicts_its_declared_datum(tmp_path):
-    path = write_plane(tmp_path / "dem.tif", crs="EPSG:4326+5773")
-    with pytest.raises(HeightsError, match="declared as heights above the ellipsoid, but its CRS says 'EGM96 height'"):
-        Dem.open(path, vertical_datum="ellipsoid")
-    geoid = write_plane(tmp_path / "geoid.tif")
-    assert Dem.open(path, vertical_datum="EGM96", geoid=geoid).heights(10.0, 50.0) == pytest.approx(200.0)
 
 
 def test_files_that_hold_no_heights(tmp_path):
@@ -143,6 +119,70 @@ def test_a_geoid_is_added_in_the_cells(tmp_path):
     assert above == pytest.approx(plane(lon + 0.004, lat), abs=1e-8)
 
 
+@given(lon=st.floats(7, 13), lat=st.floats(47, 53), height=st.sampled_from([0.0, -12.5, 48.0]))
+@settings(max_examples=60)
+def test_ground_beyond_gets_the_fill_height_that_was_asked_for(dem, lon, lat, height):
+    """The oracle: the raster with a wide edge of that height."""
+    filled = Dem(surface=dem.surface, datum=dem.datum, fill_height=height)
+    cells = dem.window(9, 49, 11, 51).values
+    wide = np.full((41, 41), height)
+    wide[16:25, 16:25] = cells
+    row, col = (55 - lat) / 0.25, (lon - 5) / 0.25
+    i, j = int(row), int(col)
+    right, down = col - j, row - i
+    expected = (wide[i, j] * (1 - right) + wide[i, j + 1] * right) * (1 - down)
+    expected += (wide[i + 1, j] * (1 - right) + wide[i + 1, j + 1] * right) * down
+    assert filled.heights(lon, lat) == pytest.approx(expected, abs=1e-9)
+    inside = 9 <= lon <= 11 and 49 <= lat <= 51
+    assert filled.uncovered(lon, lat) == dem.uncovered(lon, lat) == (not inside)
+
+
+def test_what_a_fill_height_was_used_for_can_be_counted(tmp_path):
+    heights = np.full((9, 9), 5.0)
+    heights[4, 4] = -9999
+    path = write_heights(tmp_path / "hole.tif", heights, west=9, north=51, step=0.25, nodata=-9999)
+    dem = Dem.open(path, vertical_datum="ellipsoid", fill_height=-3)
+    assert dem.fill_height == -3
+    assert dem.heights(10.0, 50.0) == -3
+    assert dem.heights(10.125, 50.0) == 1
+    assert dem.heights(30.0, 10.0) == -3
+    lon, lat = np.meshgrid(np.linspace(9, 12, 13), np.linspace(49, 51, 9))
+    assert np.count_nonzero(dem.uncovered(lon, lat)) == 4 * 9 + 1
+    assert dem.height_range(*dem.position(lon, lat, middle=10)) == (-3, 5)
+    assert dem.description == (
+        "hole.tif (vertical datum: ellipsoid; ground without a height is taken at -3 m above the ellipsoid)"
+    )
+    assert Dem.open(path, vertical_datum="ellipsoid").description == "hole.tif (vertical datum: ellipsoid)"
+    with pytest.raises(HeightsError, match="a fill height of nan; give metres above the datum"):
+        Dem.open(path, vertical_datum="ellipsoid", fill_height=np.nan)
+
+
+def test_the_fill_height_stands_on_the_datum_of_the_dem(tmp_path):
+    """The sea around an island: 0 m above the geoid, as far as that is known."""
+    lat, lon = np.meshgrid(52 - 0.25 * np.arange(17), 8 + 0.25 * np.arange(17), indexing="ij")
+    geoid = write_heights(tmp_path / "geoid.tif", 40 + lon - lat / 2, west=8, north=52, step=0.25)
+    dem = Dem.open(write_plane(tmp_path / "dem.tif"), vertical_datum="mine", geoid=geoid, fill_height=0)
+    assert dem.heights(9.5, 50.0) == pytest.approx(plane(9.5, 50.0) + 40 + 9.5 - 25)
+    assert dem.heights(11.5, 49.6) == pytest.approx(40 + 11.5 - 24.8)
+    assert dem.description == "dem.tif (vertical datum: mine; ground without a height is taken at 0 m above mine)"
+    with pytest.raises(HeightsError, match=r"geoid.tif: no geoid at lon 12.500000, lat 50.000000"):
+        dem.heights(12.5, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("ground", "expected"),
+    [
+        (box(9.2, 49.2, 10.8, 50.8), 0),
+        (box(10, 49.5, 12, 50.5), 50),
+        (box(20, 10, 21, 11), 100),
+        (Polygon([(9.2, 49.2), (10.8, 49.2), (10.8, 50.8)]), 0),
+        (MultiPolygon([box(9.2, 49.2, 10.2, 50.2), box(20, 10, 23, 11)]), 75),
+    ],
+)
+def test_how_much_of_some_ground_the_dem_does_not_know(dem, ground, expected):
+    assert dem.uncovered_pct(ground) == pytest.approx(expected, abs=1e-9)
+
+
 @pytest.mark.parametrize("west", [-180.0, 0.0])
 def test_a_raster_round_the_earth_has_no_seam(tmp_path, west):
     lon = west + 0.5 * np.arange(720)
@@ -182,19 +222,6 @@ def test_dems_are_values_that_travel(dem):
     assert copy == dem
     assert tokenize(copy) == tokenize(dem)
     assert copy.heights(10.0, 50.0) == dem.heights(10.0, 50.0)
-
-
-def test_the_geoid_is_that_of_proj(shared):
-    grid = shared / "data" / "geoid" / "egm96_15.gtx"
-    geoid = Dem.open(grid, vertical_datum="ellipsoid")
-    oracle = Transformer.from_pipeline(
-        "+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad "
-        f"+step +proj=vgridshift +multiplier=1 +grids={grid} +step +proj=unitconvert +xy_in=rad +xy_out=deg"
-    )
-    lon, lat = RNG.uniform(-180, 180, 300), RNG.uniform(-89.9, 89.9, 300)
-    lon[:4] = 179.9, -179.99, 180.0, -180.0
-    found = np.array([geoid.heights(x, y) for x, y in zip(lon, lat, strict=True)])
-    assert np.allclose(found, oracle.transform(lon, lat, np.zeros(300))[2], rtol=0, atol=1e-9)
 
 
 def test_real_heights_stand_on_the_ellipsoid(shared):
