@@ -197,7 +197,7 @@ def orthorectify(
     client
         Cluster to work on; None for `threads` threads of this process (as many as it has cores where None).
     profile
-        Further fields of `CogProfile`: descriptions, colours, level, overviews.
+        Further fields of `CogProfile`: descriptions, colours, level, quality, overviews.
 
     Raises
     ------

@@ -8,6 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from processing.rpc import Rpc
+    from processing.tile import Compression
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -63,7 +64,22 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="All but nearest are stretched where the output is coarser than the scene, so that nothing is left out.",
 )
-@click.option("--compress", type=click.Choice(["zstd", "deflate", "none"]), default="zstd", show_default=True)
+@click.option(
+    "--compress",
+    type=click.Choice(["zstd", "deflate", "lerc", "jpeg", "webp", "none"]),
+    default="zstd",
+    show_default=True,
+    help="jpeg (1 or 3 bands) and webp (3 bands) are for quicklooks of 8 bits; all others lose nothing.",
+)
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    metavar="Q",
+    help="Of jpeg and webp; webp at 100 loses nothing.  [default: 75]",
+)
+@click.option(
+    "--max-error", type=click.FloatRange(0), metavar="E", help="Most by which lerc may change a value.  [default: 0]"
+)
 @click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="[default: one for each processor]")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="OUT")
 def ortho(
@@ -76,7 +92,9 @@ def ortho(
     resolution: float | None,
     bounds: tuple[float, float, float, float] | None,
     resampling: str,
-    compress: Literal["zstd", "deflate", "none"],
+    compress: "Compression",
+    quality: int | None,
+    max_error: float | None,
     threads: int | None,
     rpc: Path | None,
     gcps: Path | None,
@@ -99,6 +117,10 @@ def ortho(
         raise click.UsageError("--gcps and --gcps-datum belong together: heights of control points are never guessed")
     if output.exists() and output.samefile(src):
         raise click.UsageError(f"{output} is the scene itself; name another output")
+    if quality is not None and compress not in ("jpeg", "webp"):
+        raise click.UsageError("--quality is for --compress jpeg and webp")
+    if max_error is not None and compress != "lerc":
+        raise click.UsageError("--max-error is for --compress lerc")
     from pyproj import CRS
 
     from api.commands.progress import ProgressBars
@@ -120,6 +142,8 @@ def ortho(
             destination=output,
             resampling=resampling,
             compress=compress,
+            quality=75 if quality is None else quality,
+            max_error=max_error or 0.0,
             threads=threads,
             progress=bars,
         )
