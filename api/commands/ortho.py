@@ -35,6 +35,21 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Extent of the output in units of the CRS.  [default: the whole scene]",
 )
 @click.option(
+    "--aligned", is_flag=True, help="Let --bounds grow to multiples of the pixel size, so that neighbours fit."
+)
+@click.option(
+    "--tms",
+    metavar="NAME",
+    help="Tile matrix set whose tiles the output's tiles are: WebMercatorQuad, WGS1984Quad …  [default: none]",
+)
+@click.option("--zoom", type=click.IntRange(0, 30), metavar="N", help="Its zoom level.  [default: the scene's own]")
+@click.option(
+    "--aligned-levels",
+    type=click.IntRange(1, 16),
+    metavar="N",
+    help="Levels, full resolution and overviews, whose tiles are those of --tms.  [default: 1]",
+)
+@click.option(
     "--rpc",
     type=EXISTING,
     metavar="FILE",
@@ -91,6 +106,10 @@ def ortho(
     crs: str | None,
     resolution: float | None,
     bounds: tuple[float, float, float, float] | None,
+    aligned: bool,
+    tms: str | None,
+    zoom: int | None,
+    aligned_levels: int | None,
     resampling: str,
     compress: "Compression",
     quality: int | None,
@@ -111,10 +130,15 @@ def ortho(
       overflight ortho left.tif --dem N44E005.hgt --dem-datum EGM96 --geoid egm96_15.gtx -o out.tif
       overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --crs EPSG:32631 --resolution 0.5 \\
           --bounds 681132 4891705 683180 4893753 --resampling cubic -o out.tif
+      overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --tms WebMercatorQuad -o out.tif
       overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --gcps points.csv --gcps-datum ellipsoid -o out.tif
     """
     if (gcps is None) != (gcps_datum is None):
         raise click.UsageError("--gcps and --gcps-datum belong together: heights of control points are never guessed")
+    if tms is None and (zoom is not None or aligned_levels is not None):
+        raise click.UsageError("--zoom and --aligned-levels are for --tms")
+    if tms is not None and (crs is not None or resolution is not None):
+        raise click.UsageError("--tms brings its own CRS and resolution; leave out --crs and --resolution")
     if output.exists() and output.samefile(src):
         raise click.UsageError(f"{output} is the scene itself; name another output")
     if quality is not None and compress not in ("jpeg", "webp"):
@@ -133,7 +157,15 @@ def ortho(
     if gcps is not None:
         raster = replace(raster, rpc=_refined(raster.rpc, gcps, datum=str(gcps_datum), geoid=geoid, model=model))
     image = raster.image()
-    grid = choose_grid(raster.rpc, (image.height, image.width), heights, crs=crs, resolution=resolution, bounds=bounds)
+    shape = image.height, image.width
+    if tms is None:
+        grid = choose_grid(raster.rpc, shape, heights, crs=crs, resolution=resolution, bounds=bounds, aligned=aligned)
+    else:
+        from processing.tms import scene_tile_grid
+
+        grid, zoom = scene_tile_grid(
+            raster.rpc, shape, heights, tms=tms, zoom=zoom, bounds=bounds, aligned_levels=aligned_levels or 1
+        )
     with ProgressBars() as bars:
         orthorectify(
             raster=raster,
@@ -149,7 +181,8 @@ def ortho(
         )
     unit = CRS.from_user_input(grid.crs).axis_info[0].unit_name
     size = f"{grid.width} × {grid.height} pixels of {abs(grid.transform[0]):g} {unit}"
-    click.echo(f"{output}: {size} in {grid.crs}", err=True)
+    level = "" if tms is None else f", zoom level {zoom} of {tms}"
+    click.echo(f"{output}: {size} in {grid.crs}{level}", err=True)
 
 
 def _refined(rpc: "Rpc", gcps: Path, *, datum: str, geoid: Path | None, model: Literal["shift", "affine"]) -> "Rpc":
