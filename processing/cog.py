@@ -8,12 +8,12 @@ resolution last (OGC 21-026, GDAL's COG driver).
     superblock 2048²         level 0: 4×4 tiles     level 1: 2×2     level 2: 1      level 3: of 2×2 superblocks …
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 import numpy as np
 
@@ -35,6 +35,22 @@ _PICTURE_BANDS: Final[Mapping[str, tuple[int, ...]]] = {"jpeg": (1, 3), "webp": 
 _DATA_TYPES: Final = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 _Places = dict[tuple[int, int, int], "SpooledTile"]
+
+
+class Tiles(Protocol):
+    """Reads encoded tiles from where they wait."""
+
+    def read(self, tile: SpooledTile) -> bytes:
+        """The bytes of a tile."""
+        ...
+
+    def read_mask(self, tile: SpooledTile) -> bytes:
+        """The bytes of a tile's mask."""
+        ...
+
+
+Keep = Callable[[str, Iterable[Encoded]], tuple[SpooledTile, ...]]
+"""Lets tiles wait under a name; says where each is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +200,18 @@ def encode_superblock(pixels: Pixels, profile: CogProfile, *, row: int, col: int
     OutputError
         The shape or type does not fit the profile, or the spool's disk is full.
     """
+    encoded = encoded_tiles(pixels, profile, row=row, col=col)
+    return EncodedSuperblock(row=row, col=col, tiles=_spooled(f"{row}-{col}.tiles", encoded, profile, spool))
+
+
+def encoded_tiles(pixels: Pixels, profile: CogProfile, *, row: int, col: int) -> list[Encoded]:
+    """The tiles of a superblock and of the overviews inside it.
+
+    Raises
+    ------
+    OutputError
+        The shape or type does not fit the profile.
+    """
     _check_superblock(pixels, profile, row, col)
     encoded: list[Encoded] = []
     for level in range(min(INNER_LEVELS, len(profile.levels) - 1) + 1):
@@ -193,7 +221,7 @@ def encode_superblock(pixels: Pixels, profile: CogProfile, *, row: int, col: int
         for down, right in product(range(0, pixels.shape[1], TILE), range(0, pixels.shape[2], TILE)):
             tile = _encode(pixels[:, down : down + TILE, right : right + TILE], profile)
             encoded.append((level, row * a_side + down // TILE, col * a_side + right // TILE, *tile))
-    return EncodedSuperblock(row=row, col=col, tiles=_spooled(f"{row}-{col}.tiles", encoded, profile, spool))
+    return encoded
 
 
 _WHOLE: Final = "whole.tif"
@@ -234,7 +262,7 @@ def _encode(pixels: Pixels, profile: CogProfile) -> tuple[bytes, bytes]:
     return data, encode_mask(valid)
 
 
-def _decode(tile: SpooledTile, profile: CogProfile, tiles: Spool) -> Pixels:
+def _decode(tile: SpooledTile, profile: CogProfile, tiles: Tiles) -> Pixels:
     """The pixels of a tile; nodata is where it was, and nowhere else, even where the codec has lost digits."""
     pixels = decode_tile(tiles.read(tile), bands=profile.bands, data_type=profile.data_type, compress=profile.compress)
     if profile.masked:
@@ -251,6 +279,24 @@ def _beside(value: Any) -> Any:  # noqa: ANN401 - a number of any of numpy's typ
     return value + value.dtype.type(1) if value < np.iinfo(value.dtype).max else value - value.dtype.type(1)
 
 
+def lay_out(
+    blocks: Iterable[EncodedSuperblock], profile: CogProfile, tiles: Tiles, keep: Keep
+) -> tuple[bytes, list[list[SpooledTile]]]:
+    """Make the overviews that no superblock holds; what stands before the tiles, and those of each level in order.
+
+    Raises
+    ------
+    OutputError
+        A superblock is missing.
+    """
+    places: _Places = {(tile.level, tile.row, tile.col): tile for block in blocks for tile in block.tiles}
+    for level in range(INNER_LEVELS + 1, len(profile.levels)):
+        new = keep(f"level-{level}.tiles", _outer_level(level, profile, places, tiles))
+        places |= {(tile.level, tile.row, tile.col): tile for tile in new}
+    ordered = [_row_major(level, profile, places) for level in range(len(profile.levels))]
+    return header(profile, list(map(_sizes, ordered)))[0], ordered
+
+
 def assemble(blocks: Iterable[EncodedSuperblock], profile: CogProfile, *, spool: Path, destination: Path) -> None:
     """Write the file from all its superblocks, in any order; the spool folder may go afterwards.
 
@@ -259,21 +305,16 @@ def assemble(blocks: Iterable[EncodedSuperblock], profile: CogProfile, *, spool:
     OutputError
         A superblock is missing, or the disk is full; nothing is at the destination then that was not before.
     """
-    places: _Places = {(tile.level, tile.row, tile.col): tile for block in blocks for tile in block.tiles}
     with Spool(spool) as tiles:
-        for level in range(INNER_LEVELS + 1, len(profile.levels)):
-            new = _spooled(f"level-{level}.tiles", _outer_level(level, profile, places, tiles), profile, spool)
-            places |= {(tile.level, tile.row, tile.col): tile for tile in new}
-        ordered = [_row_major(level, profile, places) for level in range(len(profile.levels))]
+        head, ordered = lay_out(blocks, profile, tiles, lambda name, encoded: _spooled(name, encoded, profile, spool))
         if profile.starts is not None:
-            head, _ = header(profile, list(map(_sizes, ordered)))
             finish(spool / _WHOLE, head, destination)
             return
         with writing(destination) as file:
-            _write(file, profile, ordered, tiles)
+            _write(file, head, ordered, tiles)
 
 
-def _outer_level(level: int, profile: CogProfile, places: _Places, tiles: Spool) -> Iterator[Encoded]:
+def _outer_level(level: int, profile: CogProfile, places: _Places, tiles: Tiles) -> Iterator[Encoded]:
     """The tiles of a level, each from up to four tiles of the level below."""
     height, width = profile.levels[level - 1]
     rows, cols = profile.tiles(level)
@@ -301,8 +342,7 @@ def _place(places: _Places, level: int, row: int, col: int) -> SpooledTile:
         ) from None
 
 
-def _write(file: BinaryIO, profile: CogProfile, levels: list[list[SpooledTile]], spool: Spool) -> None:
-    head, _ = header(profile, list(map(_sizes, levels)))
+def _write(file: BinaryIO, head: bytes, levels: list[list[SpooledTile]], spool: Spool) -> None:
     file.write(head)
     for tiles in reversed(levels):
         spool.copy(tiles, file)

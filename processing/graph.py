@@ -32,6 +32,8 @@ from processing.vendors import find, read
 if TYPE_CHECKING:  # a thread pool does not need it, and it takes half a second to import
     from distributed import Client
 
+    from processing.bucket import BucketFile
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawRaster:
@@ -130,11 +132,17 @@ class OrthoJob:
 class OrthoResult:
     """What was written."""
 
-    path: Path
+    destination: "Path | BucketFile"
     profile: CogProfile
     """CRS, transform, size, bands, data type and nodata of the file."""
 
     grid: OutputGrid
+
+    @property
+    def path(self) -> Path:
+        """Of the file, where it is one."""
+        assert isinstance(self.destination, Path)
+        return self.destination
 
 
 def plan(
@@ -175,7 +183,7 @@ def orthorectify(
     raster: RawRaster,
     dem: Dem,
     grid: OutputGrid | None,
-    destination: Path,
+    destination: "Path | BucketFile",
     resampling: str = "bilinear",
     compress: Compression = "zstd",
     crs: str | None = None,
@@ -194,6 +202,8 @@ def orthorectify(
         Output pixels; where None is given, `choose_grid` makes them from `crs`, `resolution_m` and `bounds`.
     resolution_m
         Side of an output pixel in metres; in a CRS of degrees, as many degrees as those are along the equator.
+    destination
+        A file, or an object of a bucket: then the workers of a cluster need no file system in common.
     client
         Cluster to work on; None for `threads` threads of this process (as many as it has cores where None).
     profile
@@ -222,7 +232,13 @@ def orthorectify(
         compress=compress,
         **profile,
     )
-    with spooled(destination) as spool:
-        blocks = run("orthorectify", superblocks(job, output, spool), client=client, threads=threads, progress=progress)
-        assemble(blocks, output, spool=spool, destination=destination)
-    return OrthoResult(path=destination, profile=output, grid=grid)
+    how: dict[str, Any] = {"client": client, "threads": threads, "progress": progress}
+    if isinstance(destination, Path):
+        with spooled(destination) as spool:
+            blocks = run("orthorectify", superblocks(job, output, spool), **how)
+            assemble(blocks, output, spool=spool, destination=destination)
+    else:
+        from processing.upload import upload  # a file needs no HTTP
+
+        upload("orthorectify", job, output, destination, **how)
+    return OrthoResult(destination=destination, profile=output, grid=grid)

@@ -106,7 +106,7 @@ class Spool:
             They are not all there.
         """
         into.flush()
-        for run in _runs(tiles):
+        for run in runs(tiles):
             first, last = run[0], run[-1]
             start, end = first.offset - TILE_LEADER, last.end
             while start < end:
@@ -128,7 +128,7 @@ class Spool:
         return OutputError(f"spool: {tile.file} is cut off; the disk was full or something else wrote to it")
 
 
-def _runs(tiles: Iterable[SpooledTile]) -> Iterator[list[SpooledTile]]:
+def runs(tiles: Iterable[SpooledTile]) -> Iterator[list[SpooledTile]]:
     """Tiles that lie one behind the other in one file."""
     run: list[SpooledTile] = []
     for tile in tiles:
@@ -152,16 +152,21 @@ def spool_tiles(path: Path, encoded: Iterable[Encoded]) -> tuple[SpooledTile, ..
     """Write encoded tiles one behind the other; says where each is."""
     tiles = []
     with writing(path) as file:
-        offset = 0
-        for level, row, col, data, mask in encoded:
-            for part in (data, mask):
-                if part:
-                    file.writelines(_framed(part))
-            at = offset + TILE_LEADER
-            tile = SpooledTile(level=level, row=row, col=col, file=path.name, offset=at, size=len(data), mask=len(mask))
+        for tile, parts in framed(path.name, encoded):
+            file.writelines(parts)
             tiles.append(tile)
-            offset = tile.end
     return tuple(tiles)
+
+
+def framed(name: str, encoded: Iterable[Encoded]) -> Iterator[tuple[SpooledTile, list[bytes]]]:
+    """Each tile with its place in a file of that name, and the bytes that are to be written there."""
+    end = 0
+    for level, row, col, data, mask in encoded:
+        tile = SpooledTile(
+            level=level, row=row, col=col, file=name, offset=end + TILE_LEADER, size=len(data), mask=len(mask)
+        )
+        end = tile.end
+        yield tile, [*_framed(data), *(_framed(mask) if mask else [])]
 
 
 def _framed(data: bytes) -> list[bytes]:

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from api.commands.destination import destination
+
 if TYPE_CHECKING:
+    from processing.bucket import BucketFile
     from processing.rpc import Rpc
     from processing.tile import Compression
 
@@ -96,7 +99,9 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--max-error", type=click.FloatRange(0), metavar="E", help="Most by which lerc may change a value.  [default: 0]"
 )
 @click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="[default: one for each processor]")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="OUT")
+@click.option(
+    "-o", "--output", callback=destination, required=True, metavar="OUT", help="A file, or s3://bucket/folder/name.tif."
+)
 def ortho(
     *,
     src: Path,
@@ -119,7 +124,7 @@ def ortho(
     gcps: Path | None,
     gcps_datum: str | None,
     model: Literal["shift", "affine"],
-    output: Path,
+    output: "Path | BucketFile",
 ) -> None:
     """Orthorectify a raw scene into a Cloud-Optimized GeoTIFF.
 
@@ -139,7 +144,7 @@ def ortho(
         raise click.UsageError("--zoom and --aligned-levels are for --tms")
     if tms is not None and (crs is not None or resolution is not None):
         raise click.UsageError("--tms brings its own CRS and resolution; leave out --crs and --resolution")
-    if output.exists() and output.samefile(src):
+    if isinstance(output, Path) and output.exists() and output.samefile(src):
         raise click.UsageError(f"{output} is the scene itself; name another output")
     if quality is not None and compress not in ("jpeg", "webp"):
         raise click.UsageError("--quality is for --compress jpeg and webp")

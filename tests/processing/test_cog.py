@@ -201,7 +201,7 @@ def test_beyond_4_gib_it_becomes_a_bigtiff(tmp_path):
     side = 12
     profile = CogProfile(**UTM31, height=2048 * side, width=2048 * side, bands=1, data_type="float64", compress="none")
     first = encode_superblock(pixels, profile, row=0, col=0, spool=tmp_path)
-    from processing import cog, tiff
+    from processing import cog, cog_header, tiff
 
     sizes = [[first.tiles[0]] * (rows * cols) for rows, cols in map(profile.tiles, range(len(profile.levels)))]
 
@@ -217,7 +217,8 @@ def test_beyond_4_gib_it_becomes_a_bigtiff(tmp_path):
             self.bytes += sum(tile.size for tile in tiles)
 
     file = Length()
-    cog._write(file, profile, sizes, file)
+    levels = [cog._sizes(tiles) for tiles in sizes]
+    cog._write(file, cog_header.header(profile, levels)[0], sizes, file)
     assert file.bytes > 2**32
     assert file.head[:4] == b"II\x2b\0"
     assert tiff.header([], big=False)[:4] == b"II\x2a\0"
