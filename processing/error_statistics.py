@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from processing.errors import ProcessingError
-from processing.refine import NMAD
+from processing.field import NMAD
 
 Floats = NDArray[np.float64]
 

@@ -214,7 +214,7 @@ class Products:
         self._add(
             REFLECTANCE,
             path,
-            OrthoResult(path=path, profile=made.profile, grid=source.grid),
+            OrthoResult(destination=path, profile=made.profile, grid=source.grid),
             bands=raster.bands,
             description="Reflectance is scale × number + offset; 1 is a white matt surface that lies flat.",
             roles=("data", "reflectance"),
@@ -234,7 +234,7 @@ class Products:
         except NoDetailError as error:
             self.steps.append(f"not pansharpened ({error})")
             return
-        self._add(PANSHARPENED, path, OrthoResult(path=path, profile=made.profile, grid=pan.grid), bands=raster.bands)
+        self._add(PANSHARPENED, path, OrthoResult(destination=path, profile=made.profile, grid=pan.grid), bands=raster.bands)
         self.steps.append(f"pansharpened by {recipe.method}")
 
 

@@ -174,14 +174,14 @@ def _check_options(
 
 def _geoid(datum: str, geoid: Path | None) -> Path | None:
     """One geoid serves all heights that need it."""
-    from processing.dem import ELLIPSOID
+    from processing.datum import ELLIPSOID
 
     return None if datum.strip().lower() == ELLIPSOID else geoid
 
 
 def _points(path: Path, datum: str | None, geoid: Path | None) -> "tuple[ControlPoint, ...]":
     from processing.control import read_control
-    from processing.dem import VerticalDatum
+    from processing.datum import VerticalDatum
 
     return read_control(path, datum=VerticalDatum.of(datum, _geoid(str(datum), geoid)))
 
