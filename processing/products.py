@@ -234,7 +234,8 @@ class Products:
         except NoDetailError as error:
             self.steps.append(f"not pansharpened ({error})")
             return
-        self._add(PANSHARPENED, path, OrthoResult(destination=path, profile=made.profile, grid=pan.grid), bands=raster.bands)
+        ortho = OrthoResult(destination=path, profile=made.profile, grid=pan.grid)
+        self._add(PANSHARPENED, path, ortho, bands=raster.bands)
         self.steps.append(f"pansharpened by {recipe.method}")
 
 
