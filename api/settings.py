@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     fill_height: float | None = Field(default=None, allow_inf_nan=False)
     """Metres over the DEM's datum of ground that it does not know; none: such ground is an error."""
 
-    derived: str = "pansharpened, reflectance, cloud-mask, quality-mask"
+    derived: str = "pansharpened, reflectance, cloud-mask, quality-mask, accuracy"
     """What is made of every scene that has what it needs, separated by commas; empty for nothing but the scene."""
 
     dask_scheduler: str | None = None

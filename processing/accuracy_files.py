@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from rasterio.errors import RasterioError
@@ -21,14 +20,10 @@ from processing.coregistration import ortho_grid, side_m
 from processing.dem import Dem
 from processing.errors import DeliveryError
 from processing.masks import NODATA, OCCLUDED
+from processing.names import ACCURACY, ACCURACY_PICTURE
 from processing.quality import multihash
 from processing.raster import open_raster
 from processing.refine import Refinement
-
-ACCURACY: Final = "accuracy"
-"""Key of the report among an item's assets."""
-
-PICTURE: Final = "accuracy-picture"
 
 
 def report_of(
@@ -142,7 +137,7 @@ def report_asset(path: Path, href: str) -> AssetFile:
 def picture_asset(path: Path, href: str) -> AssetFile:
     """The asset of its picture."""
     return AssetFile(
-        name=PICTURE,
+        name=ACCURACY_PICTURE,
         href=href,
         title="Accuracy report, one page",
         media_type="image/png",

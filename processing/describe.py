@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from catalog.extent import Footprint
-from catalog.item import AssetFile, Band, FinishedScene, Grid, OrderReference
+from catalog.item import Accuracy, AssetFile, Band, FinishedScene, Grid, OrderReference
 from processing.cog import CogProfile
 from processing.dem import Dem
 from processing.masks import Flag, bitfields
 from processing.names import CLOUD_MASK, MULTISPECTRAL, PANCHROMATIC, PANSHARPENED, QUALITY_MASK, REFLECTANCE, THUMBNAIL
 from processing.quality import multihash
 from processing.scene import Scene
+from processing.statistics import band_statistics
 
 COG: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
 
@@ -48,6 +49,8 @@ def describe(
     products: Collection[Product],
     thumbnail: tuple[Path, Grid],
     *,
+    accuracy: Accuracy,
+    reports: Collection[AssetFile],
     heights: Dem,
     collection: str,
     hrefs: Mapping[str, str],
@@ -60,6 +63,8 @@ def describe(
 
     Parameters
     ----------
+    reports
+        Assets that tell of the accuracy.
     steps
         What was done beside orthorectifying, for a person.
     """
@@ -80,7 +85,12 @@ def describe(
         order=order,
         license=scene.license,
         attribution=scene.attribution,
-        assets=(*(_raster(product, hrefs[product.name]) for product in products), _thumbnail(*thumbnail, hrefs)),
+        accuracy=accuracy,
+        assets=(
+            *(_raster(product, hrefs[product.name]) for product in products),
+            *reports,
+            _thumbnail(*thumbnail, hrefs),
+        ),
     )
 
 
@@ -102,6 +112,7 @@ def _raster(product: Product, href: str) -> AssetFile:
         nodata=profile.nodata,
         scale=profile.scales[0] if profile.scales else None,
         offset=profile.offsets[0] if profile.offsets else None,
+        statistics=band_statistics(product.path) if product.bands and "data" in product.roles else (),
         bitfields=tuple(bitfields(product.flags)["classification:bitfields"]) if product.flags else (),
     )
 

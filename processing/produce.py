@@ -5,26 +5,42 @@
 The files appear under their keys all together, at the end; where anything fails, none of them does.
 """
 
-from collections.abc import Collection
+import logging
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pystac
 from distributed import Client
 
 from catalog.assets import AssetFolder
 from catalog.extent import Footprint
-from catalog.item import Band, OrderReference, to_item
+from catalog.item import Accuracy, AssetFile, Band, OrderReference, to_item
+from processing.accuracy import SensorFit
+from processing.accuracy_document import write_report
+from processing.accuracy_files import picture_asset, report_asset, report_of, software, stac_accuracy
+from processing.accuracy_picture import write_picture
 from processing.blocks import Progress
+from processing.coregistration import coregister
 from processing.dem import Dem
 from processing.describe import describe
-from processing.errors import HeightsError, OutputError
+from processing.errors import HeightsError, OutputError, ProcessingError
 from processing.graph import OrthoResult
-from processing.names import DERIVED, THUMBNAIL
+from processing.names import ACCURACY, ACCURACY_PICTURE, DERIVED, THUMBNAIL
 from processing.products import Products
 from processing.quality import clear_area, cloud_cover_pct, footprint
 from processing.scene import Scene
 from processing.thumbnail import write_thumbnail
+
+log = logging.getLogger("overflight.produce")
+
+Neighbours = Callable[[Footprint], Mapping[str, Path]]
+"""Names and files of finished orthoimages that show some of the same ground."""
+
+
+def _nobody(_: Footprint) -> Mapping[str, Path]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +68,7 @@ def produce(
     assets: AssetFolder,
     derived: Collection[str] = DERIVED,
     area: Footprint | None = None,
+    neighbours: Neighbours = _nobody,
     order: OrderReference | None = None,
     client: Client | None = None,
     threads: int | None = None,
@@ -67,6 +84,8 @@ def produce(
         What to make beside the scene's own rasters, where it has what is needed: `processing.names.DERIVED`.
     area
         What was asked for; clouds are counted over it.
+    neighbours
+        Tells finished orthoimages of the ground that the picture shows; the accuracy report measures it by them.
     client
         The dask cluster that computes; None: threads of this process, `threads` of them.
 
@@ -93,7 +112,12 @@ def produce(
                 progress=progress,
             )
             products.make(derived)
-            return _finish(products, collection=collection, area=area, order=order)
+            seen = footprint(products.picture.path)
+            if seen is None:
+                name = scene.rasters[0].path.name
+                raise OutputError(f"{scene.id}: no pixel of {name} has data on the ground; deliver it again")
+            reports = _judged(products, neighbours(seen)) if ACCURACY in derived else _NO_REPORT
+            return _finish(products, seen, reports, collection=collection, area=area, order=order)
     except OSError as error:
         raise OutputError(f"{scene.id}: its files cannot be written ({error.strerror}); none has changed") from error
 
@@ -109,14 +133,65 @@ def _heights(scene: Scene, dem: Dem | None) -> Dem:
     return dem
 
 
-def _finish(products: Products, *, collection: str, area: Footprint | None, order: OrderReference | None) -> Produced:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reports:
+    """What is said of the accuracy."""
+
+    accuracy: Accuracy
+    assets: tuple[AssetFile, ...]
+
+
+_NO_REPORT = _Reports(accuracy=Accuracy(), assets=())
+
+
+def _judged(products: Products, neighbours: Mapping[str, Path]) -> _Reports:
+    """Measure the picture by its neighbours, and write what is known of it."""
+    scene, judged = products.scene, products.judged
+    measured = []
+    for name, path in neighbours.items():
+        try:
+            found = coregister(products.picture.path, path, threads=products.threads)
+        except ProcessingError as error:  # a neighbour that cannot be used is no fault of this scene
+            log.warning("%s is not compared with %s: %s", scene.id, name, error)
+            continue
+        if found.errors is not None:
+            measured.append(replace(found, against=name))
+    report = report_of(
+        scene.id,
+        products.picture.path,
+        fits=[
+            SensorFit(raster=raster.role, rms_px=raster.rpc_rms_px, max_px=raster.rpc_max_px)
+            for raster in scene.rasters
+            if raster.rpc_rms_px is not None
+        ],
+        dem=products.heights,
+        occluded_pct=None if judged is None or judged.occluded_share is None else 100 * judged.occluded_share,
+        coregistrations=measured,
+        software=software(),
+    )
+    document, picture = products.begin(ACCURACY, "json"), products.begin(ACCURACY_PICTURE, "png")
+    write_report(report, document)
+    write_picture(report, products.picture.path, picture)
+    return _Reports(
+        accuracy=stac_accuracy(report),
+        assets=(
+            report_asset(document, products.hrefs[ACCURACY]),
+            picture_asset(picture, products.hrefs[ACCURACY_PICTURE]),
+        ),
+    )
+
+
+def _finish(
+    products: Products,
+    seen: Footprint,
+    reports: _Reports,
+    *,
+    collection: str,
+    area: Footprint | None,
+    order: OrderReference | None,
+) -> Produced:
     """Judge the files and describe them."""
     scene, picture = products.scene, products.picture
-    seen = footprint(picture.path)
-    if seen is None:
-        raise OutputError(
-            f"{scene.id}: no pixel of {scene.rasters[0].path.name} has data on the ground; deliver it again"
-        )
     clear, cover = _clouds(products.clouds, seen, area)
     thumbnail = products.begin(THUMBNAIL, "png")
     shown = write_thumbnail(
@@ -126,6 +201,8 @@ def _finish(products: Products, *, collection: str, area: Footprint | None, orde
         scene,
         products.made,
         (thumbnail, shown),
+        accuracy=reports.accuracy,
+        reports=reports.assets,
         heights=products.heights,
         collection=collection,
         hrefs=products.hrefs,

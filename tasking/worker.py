@@ -5,13 +5,14 @@ command with the attempt's id, a file renamed into place, an item upserted under
 in one transaction with what follows from them. What an event means for an order is decided in `tasking.course`.
 """
 
+import json
 import logging
 import os
 import socket
 import threading
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,10 +22,10 @@ from catalog.assets import AssetFolder
 from catalog.errors import NotFoundError
 from catalog.extent import Footprint, TimeWindow
 from catalog.item import OrderReference
-from catalog.search import BASE, Catalog
+from catalog.search import BASE, Catalog, Search
 from processing.dem import Dem
 from processing.errors import DeliveryError, HeightsError, SensorModelError
-from processing.names import DERIVED
+from processing.names import DERIVED, MULTISPECTRAL, PANCHROMATIC
 from processing.produce import Produced, produce
 from processing.scene import Scene, read_delivery
 from tasking import course
@@ -67,6 +68,10 @@ TURN = timedelta(minutes=10)
 
 Progress = Callable[[Step, str, int, int], None]
 """Step in hand, what it does, done, total."""
+
+
+MOST_NEIGHBOURS = 3
+"""By so many items of the same ground a new one is measured."""
 
 
 class Worker:
@@ -353,12 +358,27 @@ class Worker:
             dem=self._dem,
             assets=self._assets,
             derived=self._derived,
+            neighbours=lambda seen: self._neighbours(scene.id, collection, seen),
             area=order.area if order else None,
             order=OrderReference(id=order.id, created=order.created) if order else None,
             client=self._client(),
             threads=self._threads,
             progress=progress,
         )
+
+    def _neighbours(self, scene_id: str, collection: str, seen: Footprint) -> dict[str, Path]:
+        """The pictures of the newest items that show some of the same ground, by id."""
+        search = Search(collections=(collection,), intersects=seen.geojson, limit=MOST_NEIGHBOURS + 1)
+        found: dict[str, Path] = {}
+        for item in map(json.loads, self._catalog.view().search(search).items):
+            if item["id"] == scene_id or len(found) == MOST_NEIGHBOURS:
+                continue
+            hrefs = [item["assets"][role]["href"] for role in (MULTISPECTRAL, PANCHROMATIC) if role in item["assets"]]
+            local = [href.removeprefix(f"{BASE}/files/") for href in hrefs if href.startswith(f"{BASE}/files/")]
+            with suppress(NotFoundError):
+                if local:
+                    found[item["id"]] = self._assets.path(local[0])
+        return found
 
     def _withdraw(self, produced: Produced) -> None:
         """Remove the files of an item that will not be published, unless one of its id is in the catalog already."""

@@ -59,9 +59,17 @@ def test_everything_of_the_item_is_there(delivery, assets):
     made = make(delivery, assets, order=order, progress=lambda *told: heard.append(told))
     item = made.item.to_dict(include_self_link=False, transform_hrefs=False)
     assert (item["id"], item["collection"]) == ("SBX1_20260101T101112", "trial")
-    assert list(item["assets"]) == ["multispectral", "cloud-mask", "quality-mask", "thumbnail"]
+    assert list(item["assets"]) == [
+        "multispectral",
+        "cloud-mask",
+        "quality-mask",
+        "accuracy",
+        "accuracy-picture",
+        "thumbnail",
+    ]
+    kinds = {"thumbnail": "png", "accuracy": "json", "accuracy-picture": "png"}
     for name, asset in item["assets"].items():
-        key = f"trial/SBX1_20260101T101112/{name}.{'png' if name == 'thumbnail' else 'tif'}"
+        key = f"trial/SBX1_20260101T101112/{name}.{kinds.get(name, 'tif')}"
         assert asset["href"] == f"{BASE}/files/{key}"
         data = assets.path(key).read_bytes()
         assert asset["file:size"] == len(data)

@@ -11,6 +11,7 @@ from pystac.extensions.classification import ClassificationExtension
 from scipy import ndimage
 
 from catalog.assets import AssetFolder
+from processing.accuracy_document import read_report
 from processing.cloud_classes import CLEAR, CLOUD, UNKNOWN
 from processing.dem import Dem
 from processing.graph import RawRaster, orthorectify
@@ -238,7 +239,8 @@ def test_all_that_can_be_made(delivery, assets):
     made = make(delivery, assets)
     item = made.item
     own = ["multispectral", "panchromatic"]
-    assert list(item.assets) == [*own, "cloud-mask", "quality-mask", "reflectance", "pansharpened", "thumbnail"]
+    made_of_it = ["cloud-mask", "quality-mask", "reflectance", "pansharpened", "accuracy", "accuracy-picture"]
+    assert list(item.assets) == [*own, *made_of_it, "thumbnail"]
     numbers, _ = read(assets, item, "multispectral")
     values, stored = read(assets, item, "reflectance")
     said = item.assets["reflectance"].extra_fields
@@ -344,5 +346,31 @@ def test_what_cannot_be_saturated_is_refused(delivery):
     delivery.refused("70000 cannot be the largest number of a uint16 pixel")
 
 
+def test_a_scene_is_measured_by_its_neighbours(delivery, assets, tmp_path):
+    """One whose sensor model is off by two pixels, to the east, shows it."""
+    del delivery.manifest["rasters"][0]
+    first = make(delivery, assets)
+    picture = assets.path(f"trial/{first.item.id}/panchromatic.tif")
+    text = (delivery.folder / "pan_RPC.TXT").read_text()
+    (delivery.folder / "pan_RPC.TXT").write_text(text.replace("SAMP_OFF: 127.5", "SAMP_OFF: 125.5"))
+    delivery.manifest["id"] = "moved"
+    asked = []
+
+    def neighbours(seen):
+        asked.append(seen)
+        return {first.item.id: picture, "damaged": delivery.folder / "delivery.json"}
+
+    moved = make(delivery, assets, neighbours=neighbours)
+    assert asked[0].intersection(moved.footprint).area_km2 == pytest.approx(moved.footprint.area_km2)
+    report = read_report(assets.path("trial/moved/accuracy.json"))
+    (found,) = report.coregistrations
+    assert found.against == first.item.id
+    pixel = 0.01 / 128 * 111_320 * np.cos(np.radians(44.2))
+    assert found.errors.mean_east_m == pytest.approx(2 * pixel, abs=0.1 * pixel)
+    assert moved.item.properties["overflight:coregistration_nmad_px"] == pytest.approx(found.nmad_px, abs=0.01)
+    assert moved.item.properties["overflight:vertical_datum"] == "ellipsoid"
+    assert first.item.properties["overflight:occluded_pct"] == 0
+
+
 def test_the_names_of_what_can_be_made():
-    assert set(DERIVED) == {"pansharpened", "reflectance", "cloud-mask", "quality-mask"}
+    assert set(DERIVED) == {"pansharpened", "reflectance", "cloud-mask", "quality-mask", "accuracy"}
