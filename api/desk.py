@@ -37,11 +37,15 @@ class OrderDesk:
 
     installation: Installation
 
-    def submit(self, product_id: str, body: OrderRequest, base: str) -> Document:
+    def submit(self, product_id: str, body: OrderRequest, base: str, *, key: str | None = None) -> Document:
         """Record an order; it survives everything but the disk once this returns.
+
+        With a key that was sent before, with the same body, the order of that time is the answer.
 
         Raises
         ------
+        IdempotencyError
+            The key was sent with another body.
         UnknownProductError
             There is no such product.
         InvalidExtentError, InvalidOrderError
@@ -61,6 +65,7 @@ class OrderDesk:
             request=body.as_sent(),
             user=ANONYMOUS,
             now=datetime.now(UTC),
+            key=key,
         )
         return self.order(order.id, base)
 

@@ -24,6 +24,7 @@ from processing.errors import DeliveryError, HeightsError, OutputError, Processi
 from tasking.errors import (
     ConflictError,
     ElementSetError,
+    IdempotencyError,
     IllegalTransitionError,
     InvalidOrderError,
     InvalidTokenError,
@@ -50,6 +51,7 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     UnavailableError: (503, "unavailable", "The catalog does not answer"),
     CatalogError: (500, "catalog", "The catalog failed"),
     InvalidOrderError: (422, "invalid-order", "An order that cannot be fulfilled as written"),
+    IdempotencyError: (422, "idempotency", "A key that belongs to another request"),
     UnknownProductError: (404, "unknown-product", "No such product"),
     UnknownOrderError: (404, "unknown-order", "No such order"),
     IllegalTransitionError: (409, "illegal-transition", "The order's state does not allow this"),

@@ -48,9 +48,10 @@ class RemoteDesk:
                 return found
         raise RemoteError(f"neither {url} nor {url}/stapi is a STAPI landing page; give the one that the operator told")
 
-    def submit(self, product_id: str, body: Mapping[str, Any]) -> Document:
-        """Order; the answer is the new Order."""
-        return self._request(self._href(self._product(product_id), "create-order"), body)
+    def submit(self, product_id: str, body: Mapping[str, Any], key: str | None = None) -> Document:
+        """Order; the answer is the new Order, or where the server knows such keys the one of an earlier time."""
+        address = self._href(self._product(product_id), "create-order")
+        return self._request(address, body, {} if key is None else {"idempotency-key": key})
 
     def order(self, order_id: str) -> Document:
         """One Order."""
@@ -97,14 +98,20 @@ class RemoteDesk:
                 return
             url, body = str(following["href"]), following.get("body")
 
-    def _request(self, url: str, body: Mapping[str, Any] | None = None) -> Document:
+    def _request(
+        self, url: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Document:
         address = urljoin(f"{self._origin[0]}://{self._origin[1]}/", url)
         if urlsplit(address)[:2] != self._origin:
             raise RemoteError(f"{address} is another server than the one asked; name that one with --url")
         request = urllib.request.Request(  # noqa: S310 - only http and https pass the constructor
             address,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"accept": "application/geo+json, application/json", "content-type": "application/json"},
+            headers={
+                "accept": "application/geo+json, application/json",
+                "content-type": "application/json",
+                **(headers or {}),
+            },
         )
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310

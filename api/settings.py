@@ -106,6 +106,24 @@ class Settings(BaseSettings):
         return self
 
 
+class BucketSettings(BaseSettings):
+    """Who writes to a bucket: the variables that every tool for S3 reads, such as ``AWS_ACCESS_KEY_ID``."""
+
+    model_config = SettingsConfigDict(env_prefix="AWS_", env_ignore_empty=True, frozen=True, extra="ignore")
+
+    access_key_id: str | None = Field(default=None, repr=False)
+    secret_access_key: str | None = Field(default=None, repr=False)
+    session_token: str | None = Field(default=None, repr=False)
+    """Where the keys are temporary."""
+
+    region: str | None = None
+    default_region: str = "us-east-1"
+    """Where there is no `region`."""
+
+    endpoint_url: Annotated[str, AfterValidator(_address)] | None = None
+    """Of a store that is not Amazon's: ``https://minio.example.org:9000``."""
+
+
 def explain(error: ValidationError) -> str:
     """One line for a person: which setting, what was wrong."""
     problems = []

@@ -3,7 +3,7 @@
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import JSONResponse
 
 from api import stapi_documents as documents
@@ -15,6 +15,10 @@ from api.stapi_requests import MAX_PAGE, OpportunityRequest, OrderParameters, Or
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Most entries of one page")]
 Token = Annotated[str | None, Query(max_length=500, description="From the link `next` of an earlier page")]
+Key = Annotated[
+    str | None,
+    Header(description="A name for this submission: sent again with the same body, it is no second order"),
+]
 Id = Annotated[str, Path(max_length=100)]
 
 
@@ -103,9 +107,9 @@ def _add_opportunities(router: APIRouter, desk: OrderDesk) -> None:
 
 def _add_orders(router: APIRouter, desk: OrderDesk) -> None:
     @router.post("/products/{product_id}/orders", status_code=201, response_class=GeoJson, summary="Order")
-    def create_order(request: Request, product_id: Id, body: OrderRequest) -> GeoJson:
+    def create_order(request: Request, product_id: Id, body: OrderRequest, idempotency_key: Key = None) -> GeoJson:
         base = public_address(request)
-        order = desk.submit(product_id, body, base)
+        order = desk.submit(product_id, body, base, key=idempotency_key)
         return GeoJson(order, status_code=201, headers={"location": f"{base}/stapi/orders/{order['id']}"})
 
     @router.get("/orders", response_class=GeoJson, summary="Orders, newest first")

@@ -19,7 +19,10 @@ CONFORMANCE = "https://stapi.example.com/v0.1.0/"
 CANCEL = "urn:overflight:stapi:cancel:1.0"
 """Our extension: an order that may become ``user_cancelled`` has a link ``cancel``; POST there calls it off."""
 
-API_CONFORMANCE = (CONFORMANCE + "core", CONFORMANCE + "order-statuses", CANCEL)
+IDEMPOTENCY = "urn:overflight:stapi:idempotency-key:1.0"
+"""Our extension: an order sent again with the same ``Idempotency-Key`` and body is the same order."""
+
+API_CONFORMANCE = (CONFORMANCE + "core", CONFORMANCE + "order-statuses", CANCEL, IDEMPOTENCY)
 
 GEOMETRIES = ("https://geojson.org/schema/Polygon.json", "https://geojson.org/schema/MultiPolygon.json")
 """What an order's geometry may be."""

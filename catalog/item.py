@@ -20,6 +20,7 @@ from catalog.search import BASE
 _EXTENSION = "https://stac-extensions.github.io/{}/schema.json"
 EO, VIEW, SAT = (_EXTENSION.format(name) for name in ("eo/v2.0.0", "view/v1.1.0", "sat/v1.2.0"))
 PROJECTION, RASTER = (_EXTENSION.format(name) for name in ("projection/v2.0.0", "raster/v2.0.0"))
+ACCURACY = _EXTENSION.format("accuracy/v1.0.0-beta.1")
 PROCESSING, FILE, ORDER = (_EXTENSION.format(name) for name in ("processing/v1.2.0", "file/v2.1.0", "order/v1.1.0"))
 CLASSIFICATION = _EXTENSION.format("classification/v2.0.0")
 
@@ -124,6 +125,53 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BandStatistics:
+    """What the pixels of a band are, those without data left out (STAC 1.1, statistics object)."""
+
+    minimum: float
+    maximum: float
+    mean: float
+    stddev: float
+    count: int
+    """How many pixels have data."""
+
+    valid_pct: float
+    """Their share of all, 0 to 100."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """What an item says of its accuracy; None is unknown. Errors are product − ground, metres."""
+
+    x_bias_m: float | None = None
+    """Mean error to the east, against check points; as are the three below."""
+
+    y_bias_m: float | None = None
+    """To the north."""
+
+    x_stddev_m: float | None = None
+    y_stddev_m: float | None = None
+    rmse_m: float | None = None
+    """Radial, of points that the sensor model was not fitted to."""
+
+    ce90_m: float | None = None
+    """Distance that nine of ten such points keep."""
+
+    coregistration_nmad_px: float | None = None
+    """Against overlapping scenes, the worst of them."""
+
+    rpc_rms_px: float | None = None
+    """Of the sensor model against the rigorous one, the worst raster."""
+
+    dem: str | None = None
+    vertical_datum: str | None = None
+    """Of the DEM's heights."""
+
+    occluded_pct: float | None = None
+    """Share of the pixels with data that show nearer terrain in place of their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssetFile:
     """One finished file of an item."""
 
@@ -157,6 +205,15 @@ class AssetFile:
     offset: float | None = None
     bitfields: tuple[Mapping[str, Any], ...] = ()
     """What the bits of a mask mean, as the classification extension has it."""
+    statistics: tuple[BandStatistics, ...] = ()
+    """One a band, or none."""
+
+    def __post_init__(self) -> None:
+        if self.statistics and len(self.statistics) != len(self.bands):
+            raise InvalidItemError(
+                f"asset {self.name}: statistics of {len(self.statistics)} bands, yet it has {len(self.bands)}; "
+                "give one a band, or none"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +249,7 @@ class FinishedScene:
     cloud_cover_pct: float | None = None
     """Over what was asked for; None where no cloud mask was delivered."""
 
+    accuracy: Accuracy = field(default_factory=Accuracy)
     lineage: str
     """What was done to the raw scene, for a person."""
 
@@ -223,8 +281,8 @@ def to_item(scene: FinishedScene) -> pystac.Item:
     """Describe the scene as a STAC 1.1 Item.
 
     Source: STAC 1.1.0 item-spec and the extensions projection 2.0.0, eo 2.0.0, view 1.1.0, sat 1.2.0, raster 2.0.0,
-    processing 1.2.0, file 2.1.0, order 1.1.0, classification 2.0.0; each is declared only where one of its
-    fields is there.
+    processing 1.2.0, file 2.1.0, order 1.1.0, classification 2.0.0, accuracy 1.0.0-beta.1; each is declared only where
+    one of its fields is there. What none of them has a field for goes under ``overflight:``.
     """
     properties = _properties(scene)
     assets = {asset.name: _asset(asset) for asset in scene.assets}
@@ -265,6 +323,7 @@ def _properties(scene: FinishedScene) -> dict[str, Any]:
         "sat:orbit_state": scene.orbit.orbit_state,
         "sat:absolute_orbit": scene.orbit.absolute_orbit,
         "proj:code": crs.pop() if len(crs) == 1 else None,
+        **_accuracy(scene.accuracy),
         "processing:lineage": scene.lineage,
         "processing:software": dict(scene.software),
         "order:status": "succeeded" if order else None,
@@ -274,10 +333,27 @@ def _properties(scene: FinishedScene) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _accuracy(accuracy: Accuracy) -> dict[str, Any]:
+    return {
+        "accuracy:geometric_x_bias": accuracy.x_bias_m,
+        "accuracy:geometric_y_bias": accuracy.y_bias_m,
+        "accuracy:geometric_x_stddev": accuracy.x_stddev_m,
+        "accuracy:geometric_y_stddev": accuracy.y_stddev_m,
+        "accuracy:geometric_rmse": accuracy.rmse_m,
+        "overflight:ce90_m": accuracy.ce90_m,
+        "overflight:coregistration_nmad_px": accuracy.coregistration_nmad_px,
+        "overflight:rpc_rms_px": accuracy.rpc_rms_px,
+        "overflight:dem": accuracy.dem,
+        "overflight:vertical_datum": accuracy.vertical_datum,
+        "overflight:occluded_pct": accuracy.occluded_pct,
+    }
+
+
 def _asset(asset: AssetFile) -> pystac.Asset:
     grid = asset.grid
+    statistics = asset.statistics or (None,) * len(asset.bands)
     values = {
-        "bands": [_band(band) for band in asset.bands] or None,
+        "bands": [_band(*pair) for pair in zip(asset.bands, statistics, strict=True)] or None,
         "data_type": asset.data_type,
         "nodata": _nodata(asset.nodata),
         "raster:spatial_resolution": asset.resolution_m,
@@ -309,14 +385,26 @@ def _nodata(value: float | None) -> float | int | str | None:
     return str(value)
 
 
-def _band(band: Band) -> dict[str, Any]:
+def _band(band: Band, statistics: BandStatistics | None) -> dict[str, Any]:
     values = {
         "name": band.name,
         "eo:common_name": band.common_name,
         "eo:center_wavelength": band.center_um,
         "eo:full_width_half_max": band.width_um,
+        "statistics": _statistics(statistics) if statistics else None,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _statistics(one: BandStatistics) -> dict[str, Any]:
+    return {
+        "minimum": _nodata(one.minimum),
+        "maximum": _nodata(one.maximum),
+        "mean": one.mean,
+        "stddev": one.stddev,
+        "count": one.count,
+        "valid_percent": one.valid_pct,
+    }
 
 
 def _extensions(properties: Mapping[str, Any], assets: Mapping[str, pystac.Asset]) -> list[str]:
@@ -327,6 +415,7 @@ def _extensions(properties: Mapping[str, Any], assets: Mapping[str, pystac.Asset
         used |= {name for band in asset.extra_fields.get("bands", ()) for name in band}
     prefixes = {"eo": EO, "view": VIEW, "sat": SAT, "proj": PROJECTION, "raster": RASTER}
     prefixes |= {"processing": PROCESSING, "file": FILE, "order": ORDER, "classification": CLASSIFICATION}
+    prefixes |= {"accuracy": ACCURACY}
     return [url for prefix, url in prefixes.items() if any(name.startswith(prefix + ":") for name in used)]
 
 

@@ -8,21 +8,21 @@ resolution last (OGC 21-026, GDAL's COG driver).
     superblock 2048²         level 0: 4×4 tiles     level 1: 2×2     level 2: 1      level 3: of 2×2 superblocks …
 """
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import BinaryIO, Final
-from xml.sax.saxutils import escape
+from typing import Any, BinaryIO, Final, Protocol
 
 import numpy as np
 
 from processing import tiff
+from processing.cog_header import COMPRESSION_TAG, LevelSizes, header
 from processing.errors import OutputError
-from processing.spool import Spool, SpooledTile, finish, place_tiles, spool_tiles, writing
-from processing.tile import TILE, Compression, Overviews, Pixels, decode_tile, encode_tile, halve, predictor
+from processing.picture_tile import LOSSLESS_QUALITY, decode_mask, encode_mask
+from processing.spool import Encoded, Spool, SpooledTile, finish, place_tiles, spool_tiles, writing
+from processing.tile import TILE, Compression, Overviews, Pixels, decode_tile, encode_tile, halve
 
 SUPERBLOCK: Final = 2048
 """Rows and columns of the unit of work; the last ones of a raster may be smaller."""
@@ -30,12 +30,27 @@ SUPERBLOCK: Final = 2048
 INNER_LEVELS: Final = 2
 """Overview levels whose tiles lie inside one superblock."""
 
-_COMPRESSION_TAG: Final[Mapping[str, int]] = {"zstd": 50000, "deflate": 8, "none": 1}
-_EFFORT: Final[Mapping[str, int]] = {"zstd": 1, "deflate": 6, "none": 0}
-_SAMPLE_FORMAT: Final[Mapping[str, int]] = {"u": 1, "i": 2, "f": 3}
+_EFFORT: Final[Mapping[str, int]] = {"zstd": 1, "deflate": 6, "none": 0, "lerc": 1, "jpeg": 0, "webp": 0}
+_PICTURE_BANDS: Final[Mapping[str, tuple[int, ...]]] = {"jpeg": (1, 3), "webp": (3,)}
 _DATA_TYPES: Final = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 _Places = dict[tuple[int, int, int], "SpooledTile"]
+
+
+class Tiles(Protocol):
+    """Reads encoded tiles from where they wait."""
+
+    def read(self, tile: SpooledTile) -> bytes:
+        """The bytes of a tile."""
+        ...
+
+    def read_mask(self, tile: SpooledTile) -> bytes:
+        """The bytes of a tile's mask."""
+        ...
+
+
+Keep = Callable[[str, Iterable[Encoded]], tuple[SpooledTile, ...]]
+"""Lets tiles wait under a name; says where each is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +72,13 @@ class CogProfile:
     nodata: float | None = None
     compress: Compression = "zstd"
     level: int | None = None
-    """Effort of the compression; None: zstd 1, deflate 6."""
+    """Effort of the compression; None: zstd 1, deflate 6, that of ZSTD inside LERC 1."""
+
+    quality: int = 75
+    """Of JPEG and WebP, 1 to 100; WebP loses nothing at 100."""
+
+    max_error: float = 0.0
+    """Most by which a value may be off, LERC only; nothing is lost at 0."""
 
     overviews: Overviews = "average"
     """How a pixel of an overview is made of four: mean without nodata, the first (classes), or all faults (flags)."""
@@ -78,14 +99,40 @@ class CogProfile:
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1 or self.bands < 1:
             raise OutputError(f"output: {self.bands} bands of {self.height} × {self.width} pixels; give at least one")
-        if self.compress not in _COMPRESSION_TAG:
-            raise OutputError(f"output: compression {self.compress!r} is unknown; give {', '.join(_COMPRESSION_TAG)}")
+        if self.compress not in COMPRESSION_TAG:
+            raise OutputError(f"output: compression {self.compress!r} is unknown; give {', '.join(COMPRESSION_TAG)}")
         if self.data_type not in _DATA_TYPES:
             raise OutputError(f"output: {self.data_type} pixels; give one of {', '.join(_DATA_TYPES)}")
+        self._check_codec()
         for name in ("descriptions", "colours", "scales", "offsets"):
             values = getattr(self, name)
             if values and len(values) != self.bands:
                 raise OutputError(f"output: {len(values)} {name} for {self.bands} bands; give one a band")
+
+    def _check_codec(self) -> None:
+        if not 1 <= self.quality <= 100:
+            raise OutputError(f"output: quality {self.quality}; give 1 to 100")
+        if not 0 <= self.max_error < float("inf") or (self.max_error and self.compress != "lerc"):
+            raise OutputError(
+                f"output: {self.compress} with a maximum error of {self.max_error}; give LERC one from 0 on"
+            )
+        possible = _PICTURE_BANDS.get(self.compress)
+        if possible and (self.data_type != "uint8" or self.bands not in possible):
+            raise OutputError(
+                f"output: {self.compress} takes {' or '.join(map(str, possible))} bands of uint8, and these are "
+                f"{self.bands} of {self.data_type}; give zstd, deflate or lerc"
+            )
+
+    @property
+    def lossy(self) -> bool:
+        """Whether pixels may come back changed."""
+        picture = self.compress == "jpeg" or (self.compress == "webp" and self.quality < LOSSLESS_QUALITY)
+        return picture or self.max_error > 0
+
+    @property
+    def masked(self) -> bool:
+        """Whether a mask says where there are data: a nodata value might come back as another, but NaN cannot."""
+        return self.lossy and self.nodata is not None and not np.isnan(self.nodata)
 
     @property
     def fill(self) -> float:
@@ -112,7 +159,7 @@ class CogProfile:
             return None
         size = TILE * TILE * self.bands * np.dtype(self.data_type).itemsize
         counts = [rows * cols for rows, cols in map(self.tiles, range(len(self.levels)))]
-        _, offsets = _header(self, [[size] * count for count in counts])
+        _, offsets = header(self, [LevelSizes(tiles=[size] * count, masks=[]) for count in counts])
         return tuple(level[0] for level in offsets)
 
     def place(self, level: int, row: int, col: int) -> int:
@@ -153,25 +200,35 @@ def encode_superblock(pixels: Pixels, profile: CogProfile, *, row: int, col: int
     OutputError
         The shape or type does not fit the profile, or the spool's disk is full.
     """
+    encoded = encoded_tiles(pixels, profile, row=row, col=col)
+    return EncodedSuperblock(row=row, col=col, tiles=_spooled(f"{row}-{col}.tiles", encoded, profile, spool))
+
+
+def encoded_tiles(pixels: Pixels, profile: CogProfile, *, row: int, col: int) -> list[Encoded]:
+    """The tiles of a superblock and of the overviews inside it.
+
+    Raises
+    ------
+    OutputError
+        The shape or type does not fit the profile.
+    """
     _check_superblock(pixels, profile, row, col)
-    encoded: list[tuple[int, int, int, bytes]] = []
+    encoded: list[Encoded] = []
     for level in range(min(INNER_LEVELS, len(profile.levels) - 1) + 1):
         if level:
             pixels = halve(pixels, nodata=profile.nodata, overviews=profile.overviews)
         a_side = SUPERBLOCK // TILE >> level
         for down, right in product(range(0, pixels.shape[1], TILE), range(0, pixels.shape[2], TILE)):
-            data = _encode(pixels[:, down : down + TILE, right : right + TILE], profile)
-            encoded.append((level, row * a_side + down // TILE, col * a_side + right // TILE, data))
-    return EncodedSuperblock(row=row, col=col, tiles=_spooled(f"{row}-{col}.tiles", encoded, profile, spool))
+            tile = _encode(pixels[:, down : down + TILE, right : right + TILE], profile)
+            encoded.append((level, row * a_side + down // TILE, col * a_side + right // TILE, *tile))
+    return encoded
 
 
 _WHOLE: Final = "whole.tif"
 """In the spool: the file itself, where every tile can go to its place at once."""
 
 
-def _spooled(
-    name: str, encoded: Iterable[tuple[int, int, int, bytes]], profile: CogProfile, spool: Path
-) -> tuple[SpooledTile, ...]:
+def _spooled(name: str, encoded: Iterable[Encoded], profile: CogProfile, spool: Path) -> tuple[SpooledTile, ...]:
     if profile.starts is None:
         return spool_tiles(spool / name, encoded)
     return place_tiles(spool / _WHOLE, encoded, profile.place)
@@ -187,9 +244,57 @@ def _check_superblock(pixels: Pixels, profile: CogProfile, row: int, col: int) -
         )
 
 
-def _encode(pixels: Pixels, profile: CogProfile) -> bytes:
+def _encode(pixels: Pixels, profile: CogProfile) -> tuple[bytes, bytes]:
+    """A tile and its mask."""
     effort = _EFFORT[profile.compress] if profile.level is None else profile.level
-    return encode_tile(pixels, compress=profile.compress, level=effort, fill=profile.fill)
+    data = encode_tile(
+        pixels,
+        compress=profile.compress,
+        level=effort,
+        fill=profile.fill,
+        quality=profile.quality,
+        max_error=profile.max_error,
+    )
+    if not profile.masked:
+        return data, b""
+    valid = np.zeros((TILE, TILE), dtype=np.bool_)
+    valid[: pixels.shape[1], : pixels.shape[2]] = (pixels != profile.nodata).any(axis=0)
+    return data, encode_mask(valid)
+
+
+def _decode(tile: SpooledTile, profile: CogProfile, tiles: Tiles) -> Pixels:
+    """The pixels of a tile; nodata is where it was, and nowhere else, even where the codec has lost digits."""
+    pixels = decode_tile(tiles.read(tile), bands=profile.bands, data_type=profile.data_type, compress=profile.compress)
+    if profile.masked:
+        nodata = pixels.dtype.type(profile.nodata)
+        pixels[pixels == nodata] = _beside(nodata)
+        pixels[:, ~decode_mask(tiles.read_mask(tile), TILE)] = nodata
+    return pixels
+
+
+def _beside(value: Any) -> Any:  # noqa: ANN401 - a number of any of numpy's types
+    """The next number above it; below the largest."""
+    if value.dtype.kind == "f":
+        return np.nextafter(value, value.dtype.type(np.inf))
+    return value + value.dtype.type(1) if value < np.iinfo(value.dtype).max else value - value.dtype.type(1)
+
+
+def lay_out(
+    blocks: Iterable[EncodedSuperblock], profile: CogProfile, tiles: Tiles, keep: Keep
+) -> tuple[bytes, list[list[SpooledTile]]]:
+    """Make the overviews that no superblock holds; what stands before the tiles, and those of each level in order.
+
+    Raises
+    ------
+    OutputError
+        A superblock is missing.
+    """
+    places: _Places = {(tile.level, tile.row, tile.col): tile for block in blocks for tile in block.tiles}
+    for level in range(INNER_LEVELS + 1, len(profile.levels)):
+        new = keep(f"level-{level}.tiles", _outer_level(level, profile, places, tiles))
+        places |= {(tile.level, tile.row, tile.col): tile for tile in new}
+    ordered = [_row_major(level, profile, places) for level in range(len(profile.levels))]
+    return header(profile, list(map(_sizes, ordered)))[0], ordered
 
 
 def assemble(blocks: Iterable[EncodedSuperblock], profile: CogProfile, *, spool: Path, destination: Path) -> None:
@@ -200,23 +305,16 @@ def assemble(blocks: Iterable[EncodedSuperblock], profile: CogProfile, *, spool:
     OutputError
         A superblock is missing, or the disk is full; nothing is at the destination then that was not before.
     """
-    places: _Places = {(tile.level, tile.row, tile.col): tile for block in blocks for tile in block.tiles}
     with Spool(spool) as tiles:
-        for level in range(INNER_LEVELS + 1, len(profile.levels)):
-            new = _spooled(f"level-{level}.tiles", _outer_level(level, profile, places, tiles), profile, spool)
-            places |= {(tile.level, tile.row, tile.col): tile for tile in new}
-        ordered = [_row_major(level, profile, places) for level in range(len(profile.levels))]
+        head, ordered = lay_out(blocks, profile, tiles, lambda name, encoded: _spooled(name, encoded, profile, spool))
         if profile.starts is not None:
-            head, _ = _header(profile, [[tile.size for tile in level] for level in ordered])
             finish(spool / _WHOLE, head, destination)
             return
         with writing(destination) as file:
-            _write(file, profile, ordered, tiles)
+            _write(file, head, ordered, tiles)
 
 
-def _outer_level(
-    level: int, profile: CogProfile, places: _Places, tiles: Spool
-) -> Iterator[tuple[int, int, int, bytes]]:
+def _outer_level(level: int, profile: CogProfile, places: _Places, tiles: Tiles) -> Iterator[Encoded]:
     """The tiles of a level, each from up to four tiles of the level below."""
     height, width = profile.levels[level - 1]
     rows, cols = profile.tiles(level)
@@ -224,12 +322,10 @@ def _outer_level(
         below = np.empty((profile.bands, 2 * TILE, 2 * TILE), dtype=profile.data_type)
         for i, j in product(range(2), range(2)):
             if (2 * row + i) * TILE < height and (2 * col + j) * TILE < width:
-                tile = tiles.read(_place(places, level - 1, 2 * row + i, 2 * col + j))
-                below[:, i * TILE : (i + 1) * TILE, j * TILE : (j + 1) * TILE] = decode_tile(
-                    tile, bands=profile.bands, data_type=profile.data_type, compress=profile.compress
-                )
+                tile = _place(places, level - 1, 2 * row + i, 2 * col + j)
+                below[:, i * TILE : (i + 1) * TILE, j * TILE : (j + 1) * TILE] = _decode(tile, profile, tiles)
         below = below[:, : height - 2 * TILE * row, : width - 2 * TILE * col]
-        yield level, row, col, _encode(halve(below, nodata=profile.nodata, overviews=profile.overviews), profile)
+        yield level, row, col, *_encode(halve(below, nodata=profile.nodata, overviews=profile.overviews), profile)
 
 
 def _row_major(level: int, profile: CogProfile, places: _Places) -> list[SpooledTile]:
@@ -246,83 +342,11 @@ def _place(places: _Places, level: int, row: int, col: int) -> SpooledTile:
         ) from None
 
 
-def _write(file: BinaryIO, profile: CogProfile, levels: list[list[SpooledTile]], spool: Spool) -> None:
-    head, _ = _header(profile, [[tile.size for tile in tiles] for tiles in levels])
+def _write(file: BinaryIO, head: bytes, levels: list[list[SpooledTile]], spool: Spool) -> None:
     file.write(head)
     for tiles in reversed(levels):
         spool.copy(tiles, file)
 
 
-def _header(profile: CogProfile, sizes: list[list[int]]) -> tuple[bytes, list[list[int]]]:
-    """All directories, for tiles of these sizes, level by level; and where each tile begins."""
-    framed = [[size + tiff.TILE_LEADER + tiff.TILE_TRAILER for size in level] for level in sizes]
-    total = sum(map(sum, framed))
-    geo = tiff.geo_tags(profile.crs, profile.transform)
-
-    def header(first_tile: int, *, big: bool) -> tuple[bytes, list[list[int]]]:
-        offsets: list[list[int]] = []
-        position = first_tile
-        for level in reversed(framed):
-            starts = np.cumsum([position, *level])
-            offsets.insert(0, (starts[:-1] + tiff.TILE_LEADER).tolist())
-            position = int(starts[-1])
-        every = enumerate(zip(sizes, offsets, strict=True))
-        directories = [_tags(profile, level, counts, at, geo, big=big) for level, (counts, at) in every]
-        return tiff.header(directories, big=big), offsets
-
-    big = profile.big or len(header(0, big=True)[0]) + total >= 2**32
-    return header(len(header(0, big=big)[0]), big=big)
-
-
-def _tags(
-    profile: CogProfile, level: int, sizes: list[int], offsets: list[int], geo: tiff.Tags, *, big: bool
-) -> tiff.Tags:
-    """The directory of a level; full resolution alone says where it is on the map and what its bands are."""
-    kind = np.dtype(profile.data_type)
-    rgb = profile.colours[:3] == ("Red", "Green", "Blue")
-    tags: dict[int, tiff.Tag] = {
-        254: (tiff.LONG, (1 if level else 0,)),  # NewSubfileType: reduced resolution
-        256: (tiff.LONG, (profile.levels[level][1],)),  # ImageWidth
-        257: (tiff.LONG, (profile.levels[level][0],)),  # ImageLength
-        258: (tiff.SHORT, (8 * kind.itemsize,) * profile.bands),  # BitsPerSample
-        259: (tiff.SHORT, (_COMPRESSION_TAG[profile.compress],)),
-        262: (tiff.SHORT, (2 if rgb else 1,)),  # PhotometricInterpretation: RGB or MinIsBlack
-        277: (tiff.SHORT, (profile.bands,)),  # SamplesPerPixel
-        284: (tiff.SHORT, (1,)),  # PlanarConfiguration: bands interleaved by pixel
-        317: (tiff.SHORT, (predictor(profile.data_type, profile.compress),)),
-        322: (tiff.SHORT, (TILE,)),  # TileWidth
-        323: (tiff.SHORT, (TILE,)),  # TileLength
-        324: (tiff.LONG8 if big else tiff.LONG, offsets),  # TileOffsets
-        325: (tiff.LONG, sizes),  # TileByteCounts
-        339: (tiff.SHORT, (_SAMPLE_FORMAT[kind.kind],) * profile.bands),
-    }
-    others = profile.bands - (3 if rgb else 1)
-    if others:
-        tags[338] = (tiff.SHORT, (0,) * others)  # ExtraSamples: of no special meaning
-    if profile.nodata is not None:
-        tags[42113] = tiff.text(_number(profile.nodata))  # GDAL_NODATA
-    if level == 0:
-        tags |= geo
-        if profile.descriptions or profile.colours or profile.scales or profile.offsets:
-            tags[42112] = tiff.text(_gdal_metadata(profile))
-    return tags
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if math.isfinite(value) and value == int(value) else repr(value)
-
-
-def _gdal_metadata(profile: CogProfile) -> str:
-    """Names, colours, scales and offsets of the bands as GDAL keeps them (tag 42112)."""
-    roles = (
-        ("DESCRIPTION", "description", profile.descriptions),
-        ("COLORINTERP", "colorinterp", profile.colours),
-        ("OFFSET", "offset", map(repr, profile.offsets)),
-        ("SCALE", "scale", map(repr, profile.scales)),
-    )
-    items = [
-        f'  <Item name="{name}" sample="{band}" role="{role}">{escape(value)}</Item>\n'
-        for name, role, values in roles
-        for band, value in enumerate(values)
-    ]
-    return f"<GDALMetadata>\n{''.join(items)}</GDALMetadata>\n"
+def _sizes(tiles: list[SpooledTile]) -> LevelSizes:
+    return LevelSizes(tiles=[tile.size for tile in tiles], masks=[tile.mask for tile in tiles if tile.mask])

@@ -101,7 +101,7 @@ def measure_displacement(
     seen = np.ones(image.shape, dtype=bool) if valid is None else valid
     half, reach = patch_px // 2, patch_px // 2 + search_px + _MARGIN_PX
     step = step_px or max(half, min(2 * patch_px, (min(image.shape) - 2 * reach) // 4))
-    matcher = _Matcher(np.asarray(image, float), np.asarray(reference, float), half, search_px)
+    matcher = Matcher(np.asarray(image, float), np.asarray(reference, float), half, search_px)
     centres = product(range(reach, image.shape[0] - reach, step), range(reach, image.shape[1] - reach, step))
     tried = [(r, c) for r, c in centres if seen[r - reach : r + reach, c - reach : c + reach].all()]
     found = [(r, c, *shift) for r, c in tried if (shift := matcher.shift(r, c)) is not None]
@@ -116,7 +116,7 @@ def measure_displacement(
     )
 
 
-class _Matcher:
+class Matcher:
     """Two pictures made ready for matching: the image as a cubic spline, the reference as it is."""
 
     def __init__(self, image: _Floats, reference: _Floats, half: int, search_px: int) -> None:

@@ -111,7 +111,7 @@ def find_clouds(
         tasks: list[tuple[Any, ...]] = superblocks(job, profile, spool)
         blocks = run("clouds", tasks, client=client, threads=threads, progress=progress)
         assemble(blocks, profile, spool=spool, destination=destination)
-    return OrthoResult(path=destination, profile=profile, grid=grid)
+    return OrthoResult(destination=destination, profile=profile, grid=grid)
 
 
 def grid_metres(grid: OutputGrid) -> float:

@@ -23,8 +23,8 @@ from processing.dem import Dem
 from processing.errors import DeliveryError, OutputError
 from processing.grid import OutputGrid
 from processing.ground import METRES_PER_DEGREE, choose_grid, reach
-from processing.layers import hide, layers
 from processing.masks import Bits
+from processing.opacity import hide, layers
 from processing.ortho import METHODS, Block, Faults, Image, Pixels, Reach, judge_block, orthorectify_block
 from processing.projection import is_geographic
 from processing.raster import open_raster
@@ -34,6 +34,8 @@ from processing.vendors import find, read
 
 if TYPE_CHECKING:  # a thread pool does not need it, and it takes half a second to import
     from distributed import Client
+
+    from processing.bucket import BucketFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,11 +176,17 @@ class OrthoJob:
 class OrthoResult:
     """What was written."""
 
-    path: Path
+    destination: "Path | BucketFile"
     profile: CogProfile
     """CRS, transform, size, bands, data type and nodata of the file."""
 
     grid: OutputGrid
+
+    @property
+    def path(self) -> Path:
+        """Of the file, where it is one."""
+        assert isinstance(self.destination, Path)
+        return self.destination
 
 
 def plan(
@@ -225,7 +233,7 @@ def orthorectify(
     raster: RawRaster,
     dem: Dem,
     grid: OutputGrid | None,
-    destination: Path,
+    destination: "Path | BucketFile",
     resampling: str = "bilinear",
     compress: Compression = "zstd",
     crs: str | None = None,
@@ -244,10 +252,12 @@ def orthorectify(
         Output pixels; where None is given, `choose_grid` makes them from `crs`, `resolution_m` and `bounds`.
     resolution_m
         Side of an output pixel in metres; in a CRS of degrees, as many degrees as those are along the equator.
+    destination
+        A file, or an object of a bucket: then the workers of a cluster need no file system in common.
     client
         Cluster to work on; None for `threads` threads of this process (as many as it has cores where None).
     profile
-        Further fields of `CogProfile`: descriptions, colours, level, overviews.
+        Further fields of `CogProfile`: descriptions, colours, level, quality, overviews.
 
     Raises
     ------
@@ -262,7 +272,13 @@ def orthorectify(
         grid = choose_grid(raster.rpc, (image.height, image.width), dem, crs=crs, resolution=side, bounds=bounds)
     job = plan(raster=raster, dem=dem, grid=grid, resampling=resampling)
     output = job.profile(compress=compress, **profile)
-    with spooled(destination) as spool:
-        blocks = run("orthorectify", superblocks(job, output, spool), client=client, threads=threads, progress=progress)
-        assemble(blocks, output, spool=spool, destination=destination)
-    return OrthoResult(path=destination, profile=output, grid=grid)
+    how: dict[str, Any] = {"client": client, "threads": threads, "progress": progress}
+    if isinstance(destination, Path):
+        with spooled(destination) as spool:
+            blocks = run("orthorectify", superblocks(job, output, spool), **how)
+            assemble(blocks, output, spool=spool, destination=destination)
+    else:
+        from processing.upload import upload  # a file needs no HTTP
+
+        upload("orthorectify", job, output, destination, **how)
+    return OrthoResult(destination=destination, profile=output, grid=grid)

@@ -131,6 +131,7 @@ def choose_grid(
     crs: str | None = None,
     resolution: float | None = None,
     bounds: tuple[float, float, float, float] | None = None,
+    aligned: bool = False,
 ) -> OutputGrid:
     """The output grid for an image of that many rows and columns.
 
@@ -143,7 +144,9 @@ def choose_grid(
     bounds
         Lowest x, lowest y, highest x, highest y. Kept as they are but for the last pixel, which is whole; heights are
         then needed inside them only. Without them the grid holds all ground that the image shows, its edges at
-        multiples of the resolution.
+        multiples of the resolution, counted from the origin of the CRS: neighbouring scenes share their pixels' edges.
+    aligned
+        Whether bounds too grow to such multiples.
 
     Raises
     ------
@@ -162,6 +165,9 @@ def choose_grid(
     west, south, east, north = bounds or _bounds(crs, lon, lat, side)
     if not all(math.isfinite(edge) for edge in (west, south, east, north)):
         raise OutputError(f"output grid: bounds {bounds}; give four numbers, xmin ymin xmax ymax in units of {crs}")
+    if aligned:  # a millionth of a pixel is none
+        west, south = (math.floor(low / side + 1e-6) * side for low in (west, south))
+        east, north = (math.ceil(high / side - 1e-6) * side for high in (east, north))
     height, width = round((north - south) / side), round((east - west) / side)
     if not (0 < height <= MAX_PIXELS and 0 < width <= MAX_PIXELS):
         raise OutputError(

@@ -106,8 +106,8 @@ def orthorectify_and_judge(
         assemble([one.ortho for one in made], output, spool=spool, destination=destination)
     shown = sum(one.shown for one in made)
     return JudgedOrtho(
-        ortho=OrthoResult(path=destination, profile=output, grid=grid),
-        mask=OrthoResult(path=mask, profile=flags, grid=grid),
+        ortho=OrthoResult(destination=destination, profile=output, grid=grid),
+        mask=OrthoResult(destination=mask, profile=flags, grid=grid),
         occluded_share=sum(one.occluded for one in made) / shown if shown else None,
     )
 

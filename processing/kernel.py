@@ -269,7 +269,7 @@ def image_positions(
     """
     unknown = 0
     line, z = np.empty((nodes.shape[0], nodes.shape[2])), np.empty(part[3] - part[2])
-    shares = np.arange(step) * (1.0 / step)
+    shares: Floats = np.arange(step).astype(np.float64) / step
     for i in range(part[0], part[1]):
         start, end = part[2] + offset[1], part[3] + offset[1]
         unknown += _row_positions(
@@ -347,7 +347,7 @@ def warp(
     stretched = scale[0] > 1.0 or scale[1] > 1.0
     # Small whole numbers without nodata, as most scenes have them: nothing has to be looked at before it is used.
     plain = whole and source.itemsize <= 2 and np.isnan(nodata) and not stretched and method in (BILINEAR, CUBIC)
-    shares = np.arange(step) * (1.0 / step)
+    shares: Floats = np.arange(step).astype(np.float64) / step
     line, z = np.empty((nodes.shape[0], nodes.shape[2])), np.empty(width)
     row, col = np.empty(width), np.empty(width)
     reach = _reach_of(method)

@@ -28,9 +28,10 @@ from processing.ground import choose_grid
 from processing.judge import JudgedOrtho, orthorectify_and_judge, with_clouds
 from processing.masks import CLOUDY, NODATA, OCCLUDED, SATURATED, SHADED, UNJUDGED
 from processing.names import CLOUD_MASK, MULTISPECTRAL, PANCHROMATIC, PANSHARPENED, QUALITY_MASK, REFLECTANCE
-from processing.pansharpen import Recipe, pansharpen
+from processing.pansharpen import pansharpen
 from processing.reflectance import Sun, reflectance_factors, to_reflectance
 from processing.scene import Scene, SceneRaster
+from processing.sharpen import Recipe
 
 _COLOURS: Final = {"red": "Red", "green": "Green", "blue": "Blue"}
 """GDAL's colour interpretation of a band's common name; all others are Undefined."""
@@ -213,7 +214,7 @@ class Products:
         self._add(
             REFLECTANCE,
             path,
-            OrthoResult(path=path, profile=made.profile, grid=source.grid),
+            OrthoResult(destination=path, profile=made.profile, grid=source.grid),
             bands=raster.bands,
             description="Reflectance is scale × number + offset; 1 is a white matt surface that lies flat.",
             roles=("data", "reflectance"),
@@ -233,7 +234,8 @@ class Products:
         except NoDetailError as error:
             self.steps.append(f"not pansharpened ({error})")
             return
-        self._add(PANSHARPENED, path, OrthoResult(path=path, profile=made.profile, grid=pan.grid), bands=raster.bands)
+        ortho = OrthoResult(destination=path, profile=made.profile, grid=pan.grid)
+        self._add(PANSHARPENED, path, ortho, bands=raster.bands)
         self.steps.append(f"pansharpened by {recipe.method}")
 
 

@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp
-from rasterio.errors import RasterioError
-from rasterio.windows import Window
 
 from processing.blocks import Progress, run, spooled, superblocks
 from processing.cog import SUPERBLOCK, CogProfile, assemble
 from processing.errors import DeliveryError, OutputError, ProcessingError
+from processing.orthoimage import described, read_part
 from processing.raster import open_raster
 from processing.tile import Compression
+from processing.value_range import as_stored, value_range
 
 if TYPE_CHECKING:  # as in `processing.graph`
     from distributed import Client
@@ -188,17 +187,12 @@ def convert_block(pixels: Pixels, factors: Factors, encoding: Encoding, *, nodat
     """
     kind = np.dtype(encoding.data_type)
     result = np.full(pixels.shape, encoding.nodata, dtype=kind)
-    low, high = (float(np.iinfo(kind).min), float(np.iinfo(kind).max)) if kind.kind == "u" else (np.nan, np.nan)
-    fill = float(kind.type(encoding.nodata))
-    instead = fill + 1.0 if fill < high else fill - 1.0
-    if kind.kind == "f":
-        instead = float(np.nextafter(kind.type(fill), kind.type(np.inf)))
     _convert(
         pixels,
-        np.nan if nodata is None else float(pixels.dtype.type(nodata)),
+        as_stored(nodata, pixels.dtype),
         np.array([slope / encoding.scale for slope, _ in factors]),
         np.array([(intercept - encoding.offset) / encoding.scale for _, intercept in factors]),
-        (low, high, fill, instead),
+        value_range(kind, encoding.nodata),
         result,
     )
     return result
@@ -244,13 +238,7 @@ class ConversionJob:
         """The pixels of a superblock, counted in superblocks."""
         top, left = row * SUPERBLOCK, col * SUPERBLOCK
         height, width = min(SUPERBLOCK, self.shape[0] - top), min(SUPERBLOCK, self.shape[1] - left)
-        with open_raster(self.path) as dataset:
-            try:
-                pixels = dataset.read(window=Window(left, top, width, height))
-            except RasterioError as error:
-                raise DeliveryError(
-                    f"{self.path.name}: rows {top} to {top + height} cannot be read ({error}); deliver it again"
-                ) from None
+        pixels = read_part(self.path, (top, top + height, left, left + width))
         return convert_block(pixels, self.factors, self.encoding, nodata=self.nodata)
 
 
@@ -306,8 +294,6 @@ def to_reflectance(
         factors = (
             radiance_factors(calibrations, bands) if sun is None else reflectance_factors(calibrations, sun, bands)
         )
-        names = {"descriptions": dataset.descriptions} if all(dataset.descriptions) else {}
-        colours = ["Undefined" if c == ColorInterp.undefined else c.name.capitalize() for c in dataset.colorinterp]
         output = CogProfile(
             crs=dataset.crs.to_string(),
             transform=tuple(dataset.transform)[:6],
@@ -319,7 +305,7 @@ def to_reflectance(
             compress=compress,
             scales=(encoding.scale,) * bands,
             offsets=(encoding.offset,) * bands,
-            **({"colours": tuple(colours)} | names | profile),
+            **(described(dataset) | profile),
         )
         job = ConversionJob(
             path=source.resolve(), shape=dataset.shape, factors=factors, encoding=encoding, nodata=dataset.nodata

@@ -22,10 +22,10 @@ from processing import vendors
 from processing.cloud_classes import CLEAR, CLOUD, UNKNOWN
 from processing.dem import Dem
 from processing.errors import DeliveryError, HeightsError, ProcessingError, SensorModelError
-from processing.layers import layers
 from processing.manifest import MANIFEST, read_manifest
 from processing.masks import saturation_limits
 from processing.names import ROLES
+from processing.opacity import layers
 from processing.raster import check_whole, open_raster, sha256
 from processing.reflectance import Calibration
 from processing.rpc import Rpc

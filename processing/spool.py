@@ -39,6 +39,22 @@ class SpooledTile:
 
     offset: int
     size: int
+    mask: int = 0
+    """Size of its mask, which lies behind it; 0 for none."""
+
+    @property
+    def mask_offset(self) -> int:
+        """Where its mask lies."""
+        return self.offset + self.size + TILE_TRAILER + TILE_LEADER
+
+    @property
+    def end(self) -> int:
+        """Behind it and its mask and all that frames them."""
+        return (self.mask_offset + self.mask if self.mask else self.offset + self.size) + TILE_TRAILER
+
+
+Encoded = tuple[int, int, int, bytes, bytes]
+"""Level, row, column, bytes of a tile, and of its mask; none for no mask."""
 
 
 class Spool:
@@ -63,8 +79,21 @@ class Spool:
         OutputError
             They are not all there.
         """
-        data = os.pread(self._file(tile.file), tile.size, tile.offset)
-        if len(data) != tile.size:
+        return self._read(tile, tile.size, tile.offset)
+
+    def read_mask(self, tile: SpooledTile) -> bytes:
+        """The bytes of a tile's mask.
+
+        Raises
+        ------
+        OutputError
+            They are not all there.
+        """
+        return self._read(tile, tile.mask, tile.mask_offset)
+
+    def _read(self, tile: SpooledTile, size: int, offset: int) -> bytes:
+        data = os.pread(self._file(tile.file), size, offset)
+        if len(data) != size:
             raise self._cut_off(tile)
         return data
 
@@ -77,9 +106,9 @@ class Spool:
             They are not all there.
         """
         into.flush()
-        for run in _runs(tiles):
+        for run in runs(tiles):
             first, last = run[0], run[-1]
-            start, end = first.offset - TILE_LEADER, last.offset + last.size + TILE_TRAILER
+            start, end = first.offset - TILE_LEADER, last.end
             while start < end:
                 copied = _copy(self._file(first.file), into.fileno(), end - start, start)
                 if copied == 0:
@@ -99,14 +128,11 @@ class Spool:
         return OutputError(f"spool: {tile.file} is cut off; the disk was full or something else wrote to it")
 
 
-def _runs(tiles: Iterable[SpooledTile]) -> Iterator[list[SpooledTile]]:
+def runs(tiles: Iterable[SpooledTile]) -> Iterator[list[SpooledTile]]:
     """Tiles that lie one behind the other in one file."""
     run: list[SpooledTile] = []
     for tile in tiles:
-        if run and (tile.file, tile.offset) != (
-            run[-1].file,
-            run[-1].offset + run[-1].size + TILE_TRAILER + TILE_LEADER,
-        ):
+        if run and (tile.file, tile.offset - TILE_LEADER) != (run[-1].file, run[-1].end):
             yield run
             run = []
         run.append(tile)
@@ -122,33 +148,43 @@ def _copy(source: int, target: int, count: int, offset: int) -> int:
     return os.write(target, os.pread(source, min(count, COPIED), offset))
 
 
-def spool_tiles(path: Path, encoded: Iterable[tuple[int, int, int, bytes]]) -> tuple[SpooledTile, ...]:
+def spool_tiles(path: Path, encoded: Iterable[Encoded]) -> tuple[SpooledTile, ...]:
     """Write encoded tiles one behind the other; says where each is."""
     tiles = []
     with writing(path) as file:
-        offset = 0
-        for level, row, col, data in encoded:
-            file.write(struct.pack("<I", len(data)))
-            file.write(data)
-            file.write(data[-TILE_TRAILER:])
-            tiles.append(
-                SpooledTile(level=level, row=row, col=col, file=path.name, offset=offset + TILE_LEADER, size=len(data))
-            )
-            offset += TILE_LEADER + len(data) + TILE_TRAILER
+        for tile, parts in framed(path.name, encoded):
+            file.writelines(parts)
+            tiles.append(tile)
     return tuple(tiles)
 
 
+def framed(name: str, encoded: Iterable[Encoded]) -> Iterator[tuple[SpooledTile, list[bytes]]]:
+    """Each tile with its place in a file of that name, and the bytes that are to be written there."""
+    end = 0
+    for level, row, col, data, mask in encoded:
+        tile = SpooledTile(
+            level=level, row=row, col=col, file=name, offset=end + TILE_LEADER, size=len(data), mask=len(mask)
+        )
+        end = tile.end
+        yield tile, [*_framed(data), *(_framed(mask) if mask else [])]
+
+
+def _framed(data: bytes) -> list[bytes]:
+    return [struct.pack("<I", len(data)), data, data[-TILE_TRAILER:]]
+
+
 def place_tiles(
-    path: Path, encoded: Iterable[tuple[int, int, int, bytes]], place: Callable[[int, int, int], int]
+    path: Path, encoded: Iterable[Encoded], place: Callable[[int, int, int], int]
 ) -> tuple[SpooledTile, ...]:
     """Write encoded tiles to their places in a file that others write to as well; ``place`` says where data begin."""
     tiles = []
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         try:
-            for level, row, col, data in encoded:
+            for level, row, col, data, mask in encoded:
+                assert not mask, "a mask's size is not known in advance"
                 offset = place(level, row, col)
-                _write_all(handle, [struct.pack("<I", len(data)), data, data[-TILE_TRAILER:]], offset - TILE_LEADER)
+                _write_all(handle, _framed(data), offset - TILE_LEADER)
                 tiles.append(SpooledTile(level=level, row=row, col=col, file=path.name, offset=offset, size=len(data)))
         finally:
             os.close(handle)

@@ -13,10 +13,10 @@ import rasterio
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
-ASCII, SHORT, LONG, DOUBLE, LONG8 = 2, 3, 4, 12, 16
-"""Types of the values of a tag, as TIFF numbers them."""
+ASCII, SHORT, LONG, RATIONAL, DOUBLE, LONG8 = 2, 3, 4, 5, 12, 16
+"""Types of the values of a tag, as TIFF numbers them; a rational is two numbers here."""
 
-_FORMATS: Final = {ASCII: "B", SHORT: "H", LONG: "I", DOUBLE: "d", LONG8: "Q"}
+_FORMATS: Final = {ASCII: "B", SHORT: "H", LONG: "I", RATIONAL: "I", DOUBLE: "d", LONG8: "Q"}
 _GEO_TAGS: Final = (33550, 33922, 34264, 34735, 34736, 34737)
 """Pixel scale, tie point, transformation; key directory and its numbers and texts (OGC 19-008 GeoTIFF 1.1)."""
 
@@ -33,9 +33,9 @@ Tags = Mapping[int, Tag]
 """Its number → the tag."""
 
 
-def header(directories: Sequence[Tags], *, big: bool) -> bytes:
+def header(directories: Sequence[Tags], *, big: bool, masks: bool = False) -> bytes:
     """Everything before the first tile; its length depends on the number of values, not on the values."""
-    ghost = _ghost_area()
+    ghost = _ghost_area(masks=masks)
     first = (16 if big else 8) + len(ghost)
     first += first % 2
     start = (struct.pack("<2sHHHQ", b"II", 43, 8, 0, first) if big else struct.pack("<2sHI", b"II", 42, first)) + ghost
@@ -48,7 +48,7 @@ def header(directories: Sequence[Tags], *, big: bool) -> bytes:
     return b"".join(parts)
 
 
-def _ghost_area() -> bytes:
+def _ghost_area(*, masks: bool) -> bytes:
     """Promises that let GDAL read the file with fewer requests; a writer that breaks them has to say so in it."""
     promises = (
         b"LAYOUT=IFDS_BEFORE_DATA\n"
@@ -57,6 +57,8 @@ def _ghost_area() -> bytes:
         b"BLOCK_TRAILER=LAST_4_BYTES_REPEATED\n"
         b"KNOWN_INCOMPATIBLE_EDITION=NO\n "  # the blank leaves room for YES
     )
+    if masks:
+        promises += b"MASK_INTERLEAVED_WITH_IMAGERY=YES\n"
     return b"GDAL_STRUCTURAL_METADATA_SIZE=%06d bytes\n" % len(promises) + promises
 
 
@@ -74,7 +76,8 @@ def _directory(tags: Tags, *, at: int, big: bool, last: bool) -> bytes:
             values += b"\0" * (-(at + length + len(values)) % 8)
             here = struct.pack(pointer, at + length + len(values))
             values += packed
-        entries.append(struct.pack(entry, tag, kind, len(numbers)) + here)
+        values_of_kind = len(numbers) // 2 if kind == RATIONAL else len(numbers)
+        entries.append(struct.pack(entry, tag, kind, values_of_kind) + here)
     values += b"\0" * (-(at + length + len(values)) % 8)
     following = 0 if last else at + length + len(values)
     return struct.pack(count, len(tags)) + b"".join(entries) + struct.pack(pointer, following) + values

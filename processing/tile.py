@@ -1,9 +1,11 @@
 """One tile of a Cloud-Optimized GeoTIFF: pixels to bytes and back, and four pixels to one of the overview above.
 
 Bytes are what TIFF 6.0 asks for: bands interleaved by pixel, little-endian, differences along the rows (predictor 2;
-for floats predictor 3, Adobe Photoshop TIFF technical note 3), compressed.
+for floats predictor 3, Adobe Photoshop TIFF technical note 3), compressed. LERC, JPEG and WebP have ways of their own
+(`processing.picture_tile`).
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import imagecodecs
@@ -11,10 +13,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.picture_tile import decode_jpeg, decode_lerc, decode_webp, encode_jpeg, encode_lerc, encode_webp
+
 TILE: Final = 512
 """Rows and columns of a tile."""
 
-Compression = Literal["zstd", "deflate", "none"]
+Compression = Literal["zstd", "deflate", "none", "lerc", "jpeg", "webp"]
 Overviews = Literal["average", "nearest", "flags"]
 
 NOTHING: Final = 1
@@ -29,13 +33,18 @@ All goes fastest where the bands of a pixel lie together in memory, as they do i
 
 def predictor(data_type: str, compress: Compression) -> int:
     """TIFF's number of the predictor that tiles are written with."""
-    if compress == "none":
+    if compress not in ("zstd", "deflate"):
         return 1
     return 3 if np.dtype(data_type).kind == "f" else 2
 
 
-def encode_tile(pixels: Pixels, *, compress: Compression, level: int, fill: float) -> bytes:
-    """Encode up to 512 × 512 pixels as a whole tile; `fill` stands where there are none."""
+def encode_tile(
+    pixels: Pixels, *, compress: Compression, level: int, fill: float, quality: int = 75, max_error: float = 0.0
+) -> bytes:
+    """Encode up to 512 × 512 pixels as a whole tile; `fill` stands where there are none.
+
+    `quality` is that of JPEG and WebP, 1 to 100; `max_error` is the most by which a value of LERC may be off.
+    """
     bands, height, width = pixels.shape
     tile = np.empty((TILE, TILE, bands), dtype=pixels.dtype.newbyteorder("<"))
     kind = predictor(tile.dtype.name, compress)
@@ -53,6 +62,12 @@ def encode_tile(pixels: Pixels, *, compress: Compression, level: int, fill: floa
         return bytes(imagecodecs.zstd_encode(data, level=level))
     if compress == "deflate":
         return bytes(imagecodecs.deflate_encode(data, level=level))
+    if compress == "lerc":
+        return encode_lerc(tile, level=level, max_error=max_error)
+    if compress == "jpeg":
+        return encode_jpeg(tile, quality=quality)
+    if compress == "webp":
+        return encode_webp(tile, quality=quality)
     return tile.tobytes()
 
 
@@ -70,6 +85,9 @@ def _differences(pixels: Pixels, out: Pixels) -> None:
 
 def decode_tile(data: bytes, *, bands: int, data_type: str, compress: Compression) -> Pixels:
     """Decode a tile; shape (bands, 512, 512)."""
+    if compress in _OTHERS:
+        tile = _OTHERS[compress](data).reshape(TILE, TILE, bands)
+        return np.ascontiguousarray(tile.transpose(2, 0, 1))
     if compress == "zstd":
         data = bytes(imagecodecs.zstd_decode(data))
     elif compress == "deflate":
@@ -81,6 +99,13 @@ def decode_tile(data: bytes, *, bands: int, data_type: str, compress: Compressio
     elif kind == 3:
         tile = imagecodecs.floatpred_decode(tile, axis=-2)
     return np.ascontiguousarray(tile.transpose(2, 0, 1))
+
+
+_OTHERS: Final[Mapping[str, Callable[[bytes], Pixels]]] = {
+    "lerc": decode_lerc,
+    "jpeg": decode_jpeg,
+    "webp": decode_webp,
+}
 
 
 def halve(pixels: Pixels, *, nodata: float | None, overviews: Overviews) -> Pixels:

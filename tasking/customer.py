@@ -10,6 +10,7 @@ from typing import Any
 from catalog.extent import Footprint, TimeWindow, format_time
 from tasking.course import cancelled, first_steps
 from tasking.errors import InvalidOrderError
+from tasking.idempotency import SubmissionKey
 from tasking.order import Constraints, Order, OrderStatus, StatusChange
 from tasking.product import Product
 from tasking.store import Store
@@ -28,18 +29,26 @@ def submit_order(
     request: Mapping[str, Any],
     user: str,
     now: datetime,
+    key: str | None = None,
 ) -> Order:
     """Judge an order against its product and record it; once this returns, it survives everything but the disk.
 
-    An open start means now; an open end means as late as the product allows.
+    An open start means now; an open end means as late as the product allows. A `key` that the user has sent before with
+    the same request gives the order of that time as it is now.
 
     Raises
     ------
+    IdempotencyError
+        The key was used for another request.
     InvalidOrderError
         The area is too large or too small, the window lies in the past or is too long, or the request is no JSON.
     """
-    _check_area(product, area)
     _check_request(request)
+    known = None if key is None else SubmissionKey.of(key, product.id, request)
+    earlier = None if known is None else store.submitted(user, known)
+    if earlier is not None:
+        return store.order(earlier)
+    _check_area(product, area)
     order = Order(
         id=str(uuid.uuid4()),
         product_id=product.id,
@@ -52,8 +61,8 @@ def submit_order(
         status=OrderStatus.RECEIVED,
     )
     first = StatusChange(status=OrderStatus.RECEIVED, at=now, reason_text="The order is stored and will be planned.")
-    store.submit(order, first, first_steps(order))
-    return order
+    recorded = store.submit(order, first, first_steps(order), key=known)
+    return order if recorded == order.id else store.order(recorded)
 
 
 def cancel_order(store: Store, order_id: str, *, now: datetime) -> Order:

@@ -9,6 +9,10 @@ class InvalidOrderError(TaskingError):
     """An order that no satellite could ever fulfil as it is written."""
 
 
+class IdempotencyError(TaskingError):
+    """A key of a submission that is none, or was used for another one."""
+
+
 class UnknownProductError(TaskingError):
     """No such product can be ordered here."""
 

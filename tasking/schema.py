@@ -120,6 +120,15 @@ orders = Table(
     Index(None, "created", "id"),
 )
 
+submissions = Table(
+    "submissions",
+    METADATA,
+    Column("customer", String(200), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("order_id", ForeignKey("orders.id"), nullable=False),
+)
+
 order_history = Table(
     "order_history",
     METADATA,

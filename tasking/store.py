@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from catalog.database import use_write_ahead_log
 from catalog.extent import Footprint, TimeWindow
 from tasking.errors import ConflictError, IllegalTransitionError, LeaseLostError, UnknownOrderError
+from tasking.idempotency import SubmissionKey
 from tasking.order import (
     ATTEMPT_TRANSITIONS,
     FINAL,
@@ -45,7 +46,7 @@ from tasking.rows import (
 from tasking.rows import (
     token as page_token,
 )
-from tasking.schema import attempts, credits_, order_history, orders, schedules, steps
+from tasking.schema import attempts, credits_, order_history, orders, schedules, steps, submissions
 from tasking.step import Dossier, NewStep, Outcome, Schedule, Step, StepKind
 
 MAX_TRIES = 12
@@ -99,12 +100,49 @@ class Store:
 
     # ── orders ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def submit(self, order: Order, first: StatusChange, todo: Sequence[NewStep]) -> None:
-        """Record a new order, the first line of its history and its first steps: all or nothing."""
-        with self._writing.begin() as connection:
-            connection.execute(sa.insert(orders), order_row(order))
-            connection.execute(sa.insert(order_history), history_row(order.id, 0, first))
-            _insert_steps(connection, todo)
+    def submit(
+        self, order: Order, first: StatusChange, todo: Sequence[NewStep], *, key: SubmissionKey | None = None
+    ) -> str:
+        """Record a new order, the first line of its history and its first steps: all or nothing.
+
+        Returns
+        -------
+        The order's id; where the customer has used the key before, that of the order it was used for, and nothing is
+        recorded.
+
+        Raises
+        ------
+        IdempotencyError
+            The key was used for another request.
+        """
+        try:
+            with self._writing.begin() as connection:
+                earlier = None if key is None else _submitted(connection, order.user, key)
+                if earlier is not None:
+                    return earlier
+                connection.execute(sa.insert(orders), order_row(order))
+                if key is not None:
+                    row = {"customer": order.user, "key": key.text, "digest": key.digest, "order_id": order.id}
+                    connection.execute(sa.insert(submissions), row)
+                connection.execute(sa.insert(order_history), history_row(order.id, 0, first))
+                _insert_steps(connection, todo)
+        except sa.exc.IntegrityError:
+            earlier = None if key is None else self.submitted(order.user, key)
+            if earlier is None:
+                raise
+            return earlier  # the same was submitted at the same moment, and was faster
+        return order.id
+
+    def submitted(self, customer: str, key: SubmissionKey) -> str | None:
+        """The order that a customer's key was used for; None where it is new.
+
+        Raises
+        ------
+        IdempotencyError
+            It was used for another request.
+        """
+        with self._engine.begin() as connection:
+            return _submitted(connection, customer, key)
 
     def order(self, order_id: str) -> Order:
         """One order.
@@ -480,6 +518,15 @@ def _take_schedule(connection: sa.Connection, satellite_id: str, version: int) -
     same = sa.update(schedules).where(schedules.c.satellite_id == satellite_id, schedules.c.version == version)
     if connection.execute(same.values(version=version + 1)).rowcount != 1:
         raise ConflictError(f"the schedule of {satellite_id} has changed since it was read; plan again")
+
+
+def _submitted(connection: sa.Connection, customer: str, key: SubmissionKey) -> str | None:
+    query = sa.select(submissions).where(submissions.c.customer == customer, submissions.c.key == key.text)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    key.check(row.digest)
+    return str(row.order_id)
 
 
 def _insert_steps(connection: sa.Connection, todo: Sequence[NewStep]) -> None:

@@ -17,8 +17,8 @@ Document = dict[str, Any]
 class Desk(Protocol):
     """Where orders are taken."""
 
-    def submit(self, product_id: str, body: Mapping[str, Any]) -> Document:
-        """Order; the answer is the new Order."""
+    def submit(self, product_id: str, body: Mapping[str, Any], key: str | None = None) -> Document:
+        """Order; the answer is the new Order, or the one that was ordered with the same key before."""
         ...
 
     def order(self, order_id: str) -> Document:
@@ -48,11 +48,11 @@ class FolderDesk:
     def __init__(self, desk: "OrderDesk", base: str) -> None:
         self._desk, self._base = desk, base
 
-    def submit(self, product_id: str, body: Mapping[str, Any]) -> Document:
+    def submit(self, product_id: str, body: Mapping[str, Any], key: str | None = None) -> Document:
         """Order."""
         from api.stapi_requests import OrderRequest, read
 
-        return self._desk.submit(product_id, read(OrderRequest, body), self._base)
+        return self._desk.submit(product_id, read(OrderRequest, body), self._base, key=key)
 
     def order(self, order_id: str) -> Document:
         """One Order."""

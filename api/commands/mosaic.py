@@ -56,7 +56,7 @@ def mosaic(
         if output.exists() and output.samefile(scene):
             raise click.UsageError(f"{output} is one of the scenes themselves; name another output")
     from api.commands.progress import ProgressBars
-    from processing.mosaic import MosaicScene
+    from processing.layers import MosaicScene
     from processing.mosaic import mosaic as compose
 
     with ProgressBars() as bars:

@@ -46,8 +46,13 @@ def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @order.command()
 @request_options
 @click.option("--max-cloud-cover", type=float, metavar="PERCENT", help="Most clouds over the area.  [default: 100]")
+@click.option(
+    "--key",
+    metavar="TEXT",
+    help="Name of this order: sent again with the same words, --start and --end, it is no second one.",
+)
 @click.option("--watch", "watching", is_flag=True, help="Follow it until it has ended.")
-def submit(*, max_cloud_cover: float | None, watching: bool, **given: Any) -> None:  # noqa: ANN401 - click's options
+def submit(*, max_cloud_cover: float | None, key: str | None, watching: bool, **given: Any) -> None:  # noqa: ANN401 - click's options
     """Order a picture of an area; prints the order's id.
 
     \b
@@ -59,7 +64,7 @@ def submit(*, max_cloud_cover: float | None, watching: bool, **given: Any) -> No
     body = _request(given)
     body["order_parameters"] = {} if max_cloud_cover is None else {"max_cloud_cover": max_cloud_cover}
     desk = open_desk(given)
-    taken = desk.submit(given["product"], body)
+    taken = desk.submit(given["product"], body, key)
     click.echo(taken["id"])
     if watching:
         _watch(desk, str(taken["id"]))

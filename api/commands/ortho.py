@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from api.commands.destination import destination
+
 if TYPE_CHECKING:
+    from processing.bucket import BucketFile
     from processing.rpc import Rpc
+    from processing.tile import Compression
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -51,6 +55,21 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Extent of the output in units of the CRS.  [default: the whole scene]",
 )
 @click.option(
+    "--aligned", is_flag=True, help="Let --bounds grow to multiples of the pixel size, so that neighbours fit."
+)
+@click.option(
+    "--tms",
+    metavar="NAME",
+    help="Tile matrix set whose tiles the output's tiles are: WebMercatorQuad, WGS1984Quad …  [default: none]",
+)
+@click.option("--zoom", type=click.IntRange(0, 30), metavar="N", help="Its zoom level.  [default: the scene's own]")
+@click.option(
+    "--aligned-levels",
+    type=click.IntRange(1, 16),
+    metavar="N",
+    help="Levels, full resolution and overviews, whose tiles are those of --tms.  [default: 1]",
+)
+@click.option(
     "--rpc",
     type=EXISTING,
     metavar="FILE",
@@ -80,9 +99,26 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="All but nearest are stretched where the output is coarser than the scene, so that nothing is left out.",
 )
-@click.option("--compress", type=click.Choice(["zstd", "deflate", "none"]), default="zstd", show_default=True)
+@click.option(
+    "--compress",
+    type=click.Choice(["zstd", "deflate", "lerc", "jpeg", "webp", "none"]),
+    default="zstd",
+    show_default=True,
+    help="jpeg (1 or 3 bands) and webp (3 bands) are for quicklooks of 8 bits; all others lose nothing.",
+)
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    metavar="Q",
+    help="Of jpeg and webp; webp at 100 loses nothing.  [default: 75]",
+)
+@click.option(
+    "--max-error", type=click.FloatRange(0), metavar="E", help="Most by which lerc may change a value.  [default: 0]"
+)
 @click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="[default: one for each processor]")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="OUT")
+@click.option(
+    "-o", "--output", callback=destination, required=True, metavar="OUT", help="A file, or s3://bucket/folder/name.tif."
+)
 def ortho(
     *,
     src: Path,
@@ -93,14 +129,20 @@ def ortho(
     crs: str | None,
     resolution: float | None,
     bounds: tuple[float, float, float, float] | None,
+    aligned: bool,
+    tms: str | None,
+    zoom: int | None,
+    aligned_levels: int | None,
     resampling: str,
-    compress: Literal["zstd", "deflate", "none"],
+    compress: "Compression",
+    quality: int | None,
+    max_error: float | None,
     threads: int | None,
     rpc: Path | None,
     gcps: Path | None,
     gcps_datum: str | None,
     model: Literal["shift", "affine"],
-    output: Path,
+    output: "Path | BucketFile",
 ) -> None:
     """Orthorectify a raw scene into a Cloud-Optimized GeoTIFF.
 
@@ -112,12 +154,21 @@ def ortho(
       overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --crs EPSG:32631 --resolution 0.5 \\
           --bounds 681132 4891705 683180 4893753 --resampling cubic -o out.tif
       overflight ortho coast.tif --dem GLO-30/ --dem-datum EGM2008 --fill-height 0 -o out.tif
+      overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --tms WebMercatorQuad -o out.tif
       overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --gcps points.csv --gcps-datum ellipsoid -o out.tif
     """
     if (gcps is None) != (gcps_datum is None):
         raise click.UsageError("--gcps and --gcps-datum belong together: heights of control points are never guessed")
-    if output.exists() and output.samefile(src):
+    if tms is None and (zoom is not None or aligned_levels is not None):
+        raise click.UsageError("--zoom and --aligned-levels are for --tms")
+    if tms is not None and (crs is not None or resolution is not None):
+        raise click.UsageError("--tms brings its own CRS and resolution; leave out --crs and --resolution")
+    if isinstance(output, Path) and output.exists() and output.samefile(src):
         raise click.UsageError(f"{output} is the scene itself; name another output")
+    if quality is not None and compress not in ("jpeg", "webp"):
+        raise click.UsageError("--quality is for --compress jpeg and webp")
+    if max_error is not None and compress != "lerc":
+        raise click.UsageError("--max-error is for --compress lerc")
     from pyproj import CRS
     from shapely import Polygon
 
@@ -135,7 +186,15 @@ def ortho(
         shown = outline(raster.rpc, (image.height, image.width), heights)
         share = heights.uncovered_pct(Polygon(zip(*shown, strict=True)))
         click.echo(f"{heights.surface.path.name}: {heights.filling}: {share:.1f} % of the scene", err=True)
-    grid = choose_grid(raster.rpc, (image.height, image.width), heights, crs=crs, resolution=resolution, bounds=bounds)
+    shape = image.height, image.width
+    if tms is None:
+        grid = choose_grid(raster.rpc, shape, heights, crs=crs, resolution=resolution, bounds=bounds, aligned=aligned)
+    else:
+        from processing.tms import scene_tile_grid
+
+        grid, zoom = scene_tile_grid(
+            raster.rpc, shape, heights, tms=tms, zoom=zoom, bounds=bounds, aligned_levels=aligned_levels or 1
+        )
     with ProgressBars() as bars:
         orthorectify(
             raster=raster,
@@ -144,12 +203,15 @@ def ortho(
             destination=output,
             resampling=resampling,
             compress=compress,
+            quality=75 if quality is None else quality,
+            max_error=max_error or 0.0,
             threads=threads,
             progress=bars,
         )
     unit = CRS.from_user_input(grid.crs).axis_info[0].unit_name
     size = f"{grid.width} × {grid.height} pixels of {abs(grid.transform[0]):g} {unit}"
-    click.echo(f"{output}: {size} in {grid.crs}", err=True)
+    level = "" if tms is None else f", zoom level {zoom} of {tms}"
+    click.echo(f"{output}: {size} in {grid.crs}{level}", err=True)
 
 
 def _refined(rpc: "Rpc", gcps: Path, *, datum: str, geoid: Path | None, model: Literal["shift", "affine"]) -> "Rpc":

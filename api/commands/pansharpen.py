@@ -56,8 +56,8 @@ def pansharpen(
             f"--weights: {weights!r} are no numbers; give one a band, as 0.25,0.25,0.25,0.25"
         ) from None
     from api.commands.progress import ProgressBars
-    from processing.pansharpen import Recipe
     from processing.pansharpen import pansharpen as sharpen
+    from processing.sharpen import Recipe
 
     recipe = Recipe(method=method, resampling=resampling, weights=given, offsets=(0.0,) if given else ())
     with ProgressBars() as bars:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -240,6 +241,15 @@ def test_an_order_in_a_folder_from_first_to_last_word(overflight, tmp_path):
     watched = overflight("order", "watch", order_id, "--data", tmp_path)
     assert watched.returncode == 1, "it was not completed"
     assert [line.split()[2] for line in watched.stderr.splitlines()] == ["received", "user_cancelled"]
+
+
+def test_an_order_with_a_key_is_one_however_often_it_is_sent(overflight_here, tmp_path):
+    start = datetime.now(UTC).replace(microsecond=0)
+    time = ("--start", start.isoformat(), "--end", (start + timedelta(days=2)).isoformat())
+    sent = [overflight_here("order", "submit", *PLACE, *time, "--key", "k", "--data", tmp_path) for _ in range(2)]
+    assert sent[0].returncode == 0, sent[0].stderr
+    assert sent[0].stdout == sent[1].stdout
+    refused(overflight_here("order", "submit", *PLACE, "--within", "9d", "--key", "k", "--data", tmp_path), "used for")
 
 
 def test_passes_are_shown(overflight_here, tmp_path):

@@ -160,6 +160,22 @@ def test_orders_are_listed_newest_first_and_paged_without_gap(client):
     assert len(found) == len(set(found))
 
 
+def test_an_order_sent_again_with_its_key_is_the_same_order(client):
+    before = len(client.get("/stapi/orders?limit=1000").json()["orders"])
+    key, sent = {"idempotency-key": "once"}, body()
+    first = client.post(f"{PRODUCT}/orders", json=sent, headers=key)
+    again = client.post(f"{PRODUCT}/orders", json=sent, headers=key)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.headers["location"] == again.headers["location"]
+    assert first.json() == again.json()
+    other = client.post(f"{PRODUCT}/orders", json=sent | {"order_parameters": {"max_cloud_cover": 1}}, headers=key)
+    assert other.status_code == 422
+    assert other.headers["content-type"] == "application/problem+json"
+    assert other.json()["type"] == "urn:overflight:problem:idempotency"
+    assert client.post(f"{PRODUCT}/orders", json=sent, headers={"idempotency-key": "two words"}).status_code == 422
+    assert len(client.get("/stapi/orders?limit=1000").json()["orders"]) == before + 1
+
+
 def test_an_order_is_called_off_once(client):
     order = client.post(f"{PRODUCT}/orders", json=body()).json()
     link = links_of(order)["cancel"]

@@ -1,7 +1,7 @@
 """Clouds and shadows found in sandbox scenes all over the globe, against the masks that they were made with.
 
 Drawn on the map as the sandbox's cameras would see them: same ground, sun, look direction, clouds and thresholds. The
-places were taken by chance, apart from those on which the detector was written.
+places were taken by chance; none of them served to choose a number of the detector.
 """
 
 import os

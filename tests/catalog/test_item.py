@@ -11,7 +11,19 @@ import referencing.exceptions
 
 from catalog.errors import InvalidItemError
 from catalog.extent import Footprint, TimeWindow
-from catalog.item import AssetFile, Band, FinishedScene, Grid, Orbit, OrderReference, View, to_collection, to_item
+from catalog.item import (
+    Accuracy,
+    AssetFile,
+    Band,
+    BandStatistics,
+    FinishedScene,
+    Grid,
+    Orbit,
+    OrderReference,
+    View,
+    to_collection,
+    to_item,
+)
 
 SQUARE = Footprint.from_geojson({"type": "Polygon", "coordinates": [[[5, 44], [6, 44], [6, 45], [5, 45], [5, 44]]]})
 ACROSS = Footprint.from_geojson(
@@ -76,6 +88,20 @@ BARE = FinishedScene(
     lineage="None",
     software={},
 )
+JUDGED = replace(
+    FULL,
+    accuracy=Accuracy(
+        x_bias_m=0.25, y_bias_m=-0.5, x_stddev_m=1.0, y_stddev_m=1.5, rmse_m=2.0, ce90_m=3.0,
+        coregistration_nmad_px=0.4, rpc_rms_px=0.02, dem="srtm.tif", vertical_datum="EGM96", occluded_pct=0.5,
+    ),
+    assets=(
+        replace(PICTURE, statistics=tuple(
+            BandStatistics(minimum=1.0, maximum=4000.0, mean=900.5, stddev=300.25, count=1_500_000, valid_pct=75.0)
+            for _ in PICTURE.bands
+        )),
+        THUMBNAIL,
+    ),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -124,8 +150,23 @@ def as_dict(item):
         replace(FULL, view=View(sun_elevation_deg=-3.0)),
         replace(FULL, assets=(replace(PICTURE, nodata=float("nan"), data_type="float32"),)),
         replace(FULL, cloud_cover_pct=None),
+        JUDGED,
+        replace(BARE, accuracy=Accuracy(rmse_m=3.0)),
+        replace(BARE, accuracy=Accuracy(dem="srtm.tif", vertical_datum="ellipsoid")),
     ],
-    ids=["full", "bare", "antimeridian", "order", "orbit", "night", "nan", "no mask"],
+    ids=[
+        "full",
+        "bare",
+        "antimeridian",
+        "order",
+        "orbit",
+        "night",
+        "nan",
+        "no mask",
+        "judged",
+        "rmse alone",
+        "dem alone",
+    ],
 )
 def test_items_validate(check, scene):
     check(as_dict(to_item(scene)))
@@ -140,10 +181,11 @@ def test_the_schemas_can_refuse(check):
         ("proj:shape", [1]),
         ("processing:level", 3),
         ("order:status", "done"),
+        ("accuracy:geometric_rmse", -1),
         ("gsd", 0),
         ("datetime", "yesterday"),
     ]:
-        document = as_dict(to_item(FULL))
+        document = as_dict(to_item(JUDGED))
         document["properties"][name] = value
         with pytest.raises(jsonschema.ValidationError):
             check(document)
@@ -159,6 +201,32 @@ def test_every_extension_is_declared_where_it_is_used_and_only_there():
     assert names == {"eo", "view", "sat", "projection", "raster", "processing", "file", "order"}
     bare = {address.split("/")[3] for address in as_dict(to_item(BARE))["stac_extensions"]}
     assert bare == {"processing", "file"}
+
+
+def test_what_an_item_says_of_its_accuracy():
+    document = as_dict(to_item(JUDGED))
+    assert "https://stac-extensions.github.io/accuracy/v1.0.0-beta.1/schema.json" in document["stac_extensions"]
+    assert {name: value for name, value in document["properties"].items() if name.startswith(("accuracy", "over"))} == {
+        "accuracy:geometric_x_bias": 0.25,
+        "accuracy:geometric_y_bias": -0.5,
+        "accuracy:geometric_x_stddev": 1.0,
+        "accuracy:geometric_y_stddev": 1.5,
+        "accuracy:geometric_rmse": 2.0,
+        "overflight:ce90_m": 3.0,
+        "overflight:coregistration_nmad_px": 0.4,
+        "overflight:rpc_rms_px": 0.02,
+        "overflight:dem": "srtm.tif",
+        "overflight:vertical_datum": "EGM96",
+        "overflight:occluded_pct": 0.5,
+    }
+    assert document["assets"]["multispectral"]["bands"][1] == {
+        "name": "B2",
+        "statistics": {
+            "minimum": 1, "maximum": 4000, "mean": 900.5, "stddev": 300.25, "count": 1_500_000, "valid_percent": 75.0,
+        },
+    }  # fmt: skip
+    with pytest.raises(InvalidItemError, match="statistics of 1 bands, yet it has 2"):
+        replace(JUDGED.assets[0], statistics=JUDGED.assets[0].statistics[:1])
 
 
 def test_what_an_item_says():

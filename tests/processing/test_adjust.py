@@ -9,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
-from processing.adjust import BlockScene, Sighting, TiePoint, adjust
+from processing.adjust import adjust
+from processing.bundle import BlockScene
+from processing.correction import Correction
 from processing.errors import SensorModelError
-from processing.refine import ControlPoint, Correction, metres_per_degree, refine
+from processing.refine import ControlPoint, metres_per_degree, refine
 from processing.rpc import Rpc, fit
+from processing.tie_point import Sighting, TiePoint
 from tests.processing.pushbroom import Pushbroom
 
 SIZE = 1000

@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from processing import fidelity
 from processing.errors import ProcessingError
-from processing.fidelity import compare, degrade, ergas, gaussian_sigma, q2n, sam_deg, universal_quality, wald
+from processing.fidelity import compare, ergas, q2n, sam_deg, universal_quality, wald
+from processing.mtf import degrade
 
 
 def pictures(seed=0, *, bands=4, size=(64, 64)):
@@ -145,51 +146,6 @@ def test_what_every_index_must_do(seed, bands, scale, error):
     assert max(a - b for a, b in zip(twice.q, once.q, strict=True)) < 0
     if bands > 1:
         assert twice.sam_deg > once.sam_deg > 0
-
-
-@pytest.mark.parametrize("gain", [0.15, 0.3, 0.6])
-def test_a_wave_is_damped_as_the_mtf_says(gain):
-    ratio, nyquist = 4, 1 / 8
-    cols = np.arange(400)
-    sigma = gaussian_sigma(ratio, gain)
-    for frequency in (nyquist, nyquist / 2):
-        wave = np.tile(1000 + 500 * np.cos(2 * np.pi * frequency * cols), (80, 1))
-        places = 4 * np.arange(15, 85) + 1.5
-        found, share = fidelity.low_pass(wave, (0, 0), np.nan, np.array([40.0]), places, (sigma, sigma))
-        expected = gain ** ((frequency / nyquist) ** 2)
-        np.testing.assert_allclose(found[0] - 1000, expected * 500 * np.cos(2 * np.pi * frequency * places), atol=0.1)
-        assert (share == 1).all()
-
-
-def test_degraded_is_a_gaussian_of_scipy():
-    picture = pictures(4, bands=1, size=(120, 96))[0][0]
-    sigma = gaussian_sigma(3, 0.3)
-    blurred = ndimage.gaussian_filter(picture, sigma, radius=int(fidelity.REACH * sigma))
-    # With three pixels to one, the middle of a coarse pixel is that of a fine one.
-    found = degrade(picture, ratio=3)
-    inside = slice(3, -3), slice(3, -3)
-    np.testing.assert_allclose(found[inside], blurred[1::3, 1::3][inside], rtol=1e-12)
-
-
-def test_missing_pixels_have_no_weight():
-    picture = np.full((40, 40), 500, dtype=np.uint16)
-    picture[:, 17:] = 9
-    picture[12:14, 3:9] = 9
-    found, share = fidelity.low_pass(
-        picture, (0, 0), 9.0, np.array([13.0, 20.0]), np.array([8.2, 16.0, 30.0]), (2.0, 2.0)
-    )
-    np.testing.assert_allclose(found, [[500, 500, np.nan]] * 2)
-    assert share[0, 0] < share[1, 0] == pytest.approx(1, abs=1e-3)
-    assert share[1, 1] == pytest.approx(0.6, abs=0.01)  # half of it and a pixel's own half
-    assert (share[:, 2] == 0).all()
-
-
-def test_a_place_is_the_same_in_any_window():
-    picture = pictures(5, bands=1, size=(90, 80))[0][0]
-    rows, cols = np.array([20.3, 44.8, 45.0]), np.array([30.1, 33.6])
-    whole = fidelity.low_pass(picture, (0, 0), np.nan, rows, cols, (1.7, 1.9))
-    part = fidelity.low_pass(np.ascontiguousarray(picture[12:54, 21:43]), (12, 21), np.nan, rows, cols, (1.7, 1.9))
-    np.testing.assert_array_equal(whole, part)
 
 
 def test_the_protocol_hands_over_coarse_pictures_and_judges_fine_ones():

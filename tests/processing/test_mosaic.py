@@ -16,8 +16,10 @@ from rio_cogeo import cog_validate
 from scipy import ndimage
 
 from processing import seam
+from processing.canvas import Canvas, compose_block
 from processing.errors import DeliveryError, OutputError
-from processing.mosaic import Canvas, Layer, MosaicScene, compose_block, mosaic, ranked
+from processing.layers import MosaicScene, RasterLayer, ranked
+from processing.mosaic import mosaic
 from processing.ortho import Block
 from processing.seam import FIRST, NEITHER, OPEN, SECOND, Cells, Tone, balance, cut, preferences
 
@@ -184,7 +186,7 @@ def test_flat_overlaps_say_nothing_of_contrast():
 # Blocks.
 
 
-class ArrayLayer(Layer):
+class ArrayLayer(RasterLayer):
     """A layer from memory."""
 
     __slots__ = ()
@@ -436,13 +438,13 @@ HOW = {"feather_px": 40, "balanced": True}
 
 def test_the_files_are_the_same_for_any_number_of_threads(large, tmp_path, monkeypatch):
     asked, seen = [], []
-    plainly = Layer.read
+    plainly = RasterLayer.read
 
     def watched(self, part):
         asked.append((part[1] - part[0]) * (part[3] - part[2]))
         return plainly(self, part)
 
-    monkeypatch.setattr(Layer, "read", watched)
+    monkeypatch.setattr(RasterLayer, "read", watched)
     results = [
         mosaic(
             large,

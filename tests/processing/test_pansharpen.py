@@ -14,24 +14,12 @@ from rio_cogeo import cog_validate
 from scipy import ndimage
 
 from processing.errors import DeliveryError, OutputError, ProcessingError
-from processing.fidelity import compare, degrade, gaussian_sigma, wald
+from processing.fidelity import compare, wald
+from processing.moments import MAX_GAIN, Moments, fitted, measure, measured
+from processing.mtf import degrade, gaussian_sigma
 from processing.ortho import Block
-from processing.pansharpen import (
-    CONTEXT,
-    MAX_GAIN,
-    METHODS,
-    Axis,
-    Moments,
-    Pair,
-    Recipe,
-    fitted,
-    measure,
-    measured,
-    pansharpen,
-    plan,
-    sharpen_block,
-    windows,
-)
+from processing.pansharpen import pansharpen, plan
+from processing.sharpen import CONTEXT, METHODS, Axis, Pair, Recipe, sharpen_block, windows
 
 WEIGHTS = (0.1, 0.3, 0.4, 0.2)
 

@@ -11,8 +11,10 @@ from pyproj import Geod
 from rasterio.rpc import RPC
 from rasterio.transform import RPCTransformer
 
+from processing.correction import MAX_REFIT_PX, Correction
 from processing.errors import SensorModelError
-from processing.refine import MAX_REFIT_PX, ControlPoint, Correction, fit_field, metres_per_degree, refine
+from processing.field import fit_field
+from processing.refine import ControlPoint, metres_per_degree, refine
 from processing.rpc import Rpc, fit
 from processing.vendors import rpc_text
 from tests.processing.pushbroom import Pushbroom
