@@ -31,6 +31,9 @@ ARROW: Final = 0.045
 
 STRETCH_PCT: Final = (1.0, 99.0)
 
+_FEW: Final = 60
+"""So many places are marked each by a dot."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Series:
@@ -78,29 +81,26 @@ def write_picture(report: AccuracyReport, ortho: Path, destination: Path) -> Non
     OutputError
         The disk is full.
     """
-    import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     series = _series(report)
-    style: dict[Any, Any] = {"font.family": "sans-serif", "font.size": 10, "text.color": INK, "axes.edgecolor": FAINT}
-    with mpl.rc_context(style | {"axes.labelcolor": INK, "xtick.color": FAINT, "ytick.color": FAINT}):
-        figure = Figure(figsize=(13.2, 9.3), facecolor=PAPER)
-        FigureCanvasAgg(figure)
-        page = figure.add_gridspec(
-            3, 2, width_ratios=(1.5, 1), height_ratios=(1, 0.72, 0.72),
-            left=0.035, right=0.975, top=0.875, bottom=0.03, hspace=0.3, wspace=0.12,
-        )  # fmt: skip
-        _map(figure.add_subplot(page[:2, 0]), ortho, series)
-        _scatter(figure.add_subplot(page[0, 1]), series)
-        _histogram(figure.add_subplot(page[1, 1]), series)
-        _table(figure.add_subplot(page[2, 0]), figures(report))
-        _table(figure.add_subplot(page[2, 1]), provenance(report))
-        _title(figure, report)
-        try:
-            figure.savefig(destination, dpi=110, facecolor=PAPER, format="png", metadata={"Software": None})
-        except OSError as error:
-            raise OutputError(f"{destination.name}: cannot be written ({error.strerror})") from error
+    figure = Figure(figsize=(13.2, 9.3), facecolor=PAPER)
+    FigureCanvasAgg(figure)
+    page = figure.add_gridspec(
+        3, 2, width_ratios=(1.5, 1), height_ratios=(1, 0.72, 0.72),
+        left=0.035, right=0.975, top=0.875, bottom=0.03, hspace=0.3, wspace=0.12,
+    )  # fmt: skip
+    _map(figure.add_subplot(page[:2, 0]), ortho, series)
+    _scatter(figure.add_subplot(page[0, 1]), series)
+    _histogram(figure.add_subplot(page[1, 1]), series)
+    _table(figure.add_subplot(page[2, 0]), figures(report))
+    _table(figure.add_subplot(page[2, 1]), provenance(report))
+    _title(figure, report)
+    try:
+        figure.savefig(destination, dpi=110, facecolor=PAPER, format="png", metadata={"Software": None})
+    except OSError as error:
+        raise OutputError(f"{destination.name}: cannot be written ({error.strerror})") from error
 
 
 def _series(report: AccuracyReport) -> list[_Series]:
@@ -110,14 +110,24 @@ def _series(report: AccuracyReport) -> list[_Series]:
 
 
 def _title(figure: Any, report: AccuracyReport) -> None:  # noqa: ANN401 - matplotlib
-    figure.text(0.035, 0.955, short(report.product, 70), fontsize=17, fontweight="bold")
-    figure.text(0.035, 0.925, f"Accuracy report · {report.crs} · pixels of {report.resolution_m:.3g} m", color=FAINT)
+    figure.text(0.035, 0.955, short(report.product, 70), fontsize=17, fontweight="bold", color=INK)
+    figure.text(
+        0.035, 0.925, f"Accuracy report · {short(report.crs)} · pixels of {report.resolution_m:.3g} m", color=FAINT
+    )
     if report.limits:
         good = report.is_within_limits
         said = "within its limits" if good else "NOT within its limits"
         figure.text(0.975, 0.955, said, fontsize=15, fontweight="bold", ha="right", color=GOOD if good else BAD)
         asked = " · ".join(f"{LIMITS[one.figure]} {number(one.value)} (at most {one.limit:g})" for one in report.limits)
         figure.text(0.975, 0.925, asked, ha="right", color=FAINT)
+
+
+def _head(ax: Any, text: str) -> None:  # noqa: ANN401 - matplotlib axes
+    """The title of a part, and the colours of its frame: set here, since matplotlib's defaults are every thread's."""
+    ax.set_title(text, fontsize=11, fontweight="bold", loc="left", color=INK)
+    ax.tick_params(color=FAINT, labelcolor=FAINT)
+    for spine in ax.spines.values():
+        spine.set_color(FAINT)
 
 
 def _map(ax: Any, ortho: Path, series: Sequence[_Series]) -> None:  # noqa: ANN401 - matplotlib axes
@@ -137,7 +147,7 @@ def _map(ax: Any, ortho: Path, series: Sequence[_Series]) -> None:  # noqa: ANN4
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_anchor("N")
-    ax.set_title("Where: product − truth, or − the other scene", fontsize=11, fontweight="bold", loc="left")
+    _head(ax, "Where: product − truth, or − the other scene")
     if series:
         handles = [ax.plot([], [], color=one.colour, linewidth=3, label=one.label)[0] for one in series]
         ax.legend(handles=handles, loc="upper right", framealpha=0.9, fontsize=9)
@@ -156,6 +166,8 @@ def _arrows(ax: Any, grid: OutputGrid, one: _Series, factor: float, times: float
         x0, y0, x1 - x0, y1 - y0, color=one.colour, angles="xy", scale_units="xy", scale=1,
         width=0.0026, headwidth=3.6, headlength=4.2, headaxislength=3.8, edgecolor="white", linewidth=0.3,
     )  # fmt: skip
+    if one.lon.size <= _FEW:
+        ax.plot(x0, y0, "o", color=one.colour, markersize=5, markeredgecolor="white")
 
 
 def _key(ax: Any, typical_m: float, per_metre: float, shape: tuple[int, int]) -> None:  # noqa: ANN401
@@ -171,7 +183,7 @@ def _key(ax: Any, typical_m: float, per_metre: float, shape: tuple[int, int]) ->
 
 
 def _scatter(ax: Any, series: Sequence[_Series]) -> None:  # noqa: ANN401 - matplotlib axes
-    ax.set_title("How: error to the east and north, m", fontsize=11, fontweight="bold", loc="left")
+    _head(ax, "How: error to the east and north, m")
     if not series:
         ax.axis("off")
         return
@@ -193,7 +205,7 @@ def _scatter(ax: Any, series: Sequence[_Series]) -> None:  # noqa: ANN401 - matp
 
 
 def _histogram(ax: Any, series: Sequence[_Series]) -> None:  # noqa: ANN401 - matplotlib axes
-    ax.set_title("How often: length of the error, m", fontsize=11, fontweight="bold", loc="left")
+    _head(ax, "How often: length of the error, m")
     if not series:
         ax.axis("off")
         return

@@ -29,7 +29,8 @@ def figures(report: AccuracyReport) -> list[Row]:
     for one in report.coregistrations:
         name = f"against {short(one.against, 24)}"
         if one.errors is None:
-            rows.append((name, f"{len(one.vectors)}", f"too few of {one.windows} windows", *("",) * 5))
+            said = f"too few of {one.windows} windows" if one.windows else "no window in common"
+            rows.append((name, f"{len(one.vectors)}", said, *("",) * 5))
         else:
             rows.append((name, *_spread(one.errors), number(one.nmad_px), number(one.nmad_across_px)))
     if report.refinement and report.refinement.rmse_m is not None:

@@ -213,9 +213,9 @@ def _judge(
 
 def _tell(report: "AccuracyReport") -> None:
     """The tables, and then what follows from them."""
-    from processing.accuracy_table import LIMITS, figures, number, provenance
+    from processing.accuracy_table import LIMITS, figures, number, provenance, short
 
-    click.echo(f"{report.product}: {report.crs}, pixels of {report.resolution_m:.3g} m\n")
+    click.echo(f"{report.product}: {short(report.crs)}, pixels of {report.resolution_m:.3g} m\n")
     _echo(figures(report))
     click.echo()
     _echo([row for row in provenance(report) if row[1] not in ("–", "not told")])
