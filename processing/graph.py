@@ -22,7 +22,7 @@ from processing.dem import Dem
 from processing.errors import DeliveryError, OutputError
 from processing.grid import OutputGrid
 from processing.ground import METRES_PER_DEGREE, choose_grid, reach
-from processing.ortho import METHODS, Block, Image, Pixels, Reach, orthorectify_block
+from processing.ortho import METHODS, Block, Image, Part, Pixels, Reach, orthorectify_block
 from processing.projection import is_geographic
 from processing.raster import open_raster
 from processing.rpc import Rpc
@@ -94,14 +94,20 @@ class OrthoJob:
         HeightsError, DeliveryError
             Ground without a height; an image that cannot be read there.
         """
-        block = Block(
-            row=row * SUPERBLOCK,
-            col=col * SUPERBLOCK,
-            height=min(SUPERBLOCK, self.grid.height - row * SUPERBLOCK),
-            width=min(SUPERBLOCK, self.grid.width - col * SUPERBLOCK),
-        )
+        top, left = row * SUPERBLOCK, col * SUPERBLOCK
+        bottom, right = min(top + SUPERBLOCK, self.grid.height), min(left + SUPERBLOCK, self.grid.width)
+        return self.read((top, bottom, left, right))
+
+    def read(self, part: Part) -> Pixels:
+        """The pixels of some rows and columns of the output, as if it had been written.
+
+        Raises
+        ------
+        HeightsError, DeliveryError
+            As for `block`.
+        """
         return orthorectify_block(
-            block,
+            Block(row=part[0], col=part[2], height=part[1] - part[0], width=part[3] - part[2]),
             grid=self.grid,
             image=self.image,
             terrain=self.dem,
