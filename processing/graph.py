@@ -25,7 +25,7 @@ from processing.grid import OutputGrid
 from processing.ground import METRES_PER_DEGREE, choose_grid, reach
 from processing.masks import Bits
 from processing.opacity import hide, layers
-from processing.ortho import METHODS, Block, Faults, Image, Pixels, Reach, judge_block, orthorectify_block
+from processing.ortho import METHODS, Block, Faults, Image, Part, Pixels, Reach, judge_block, orthorectify_block
 from processing.projection import is_geographic
 from processing.raster import open_raster
 from processing.rpc import Rpc
@@ -107,6 +107,17 @@ class OrthoJob:
             Ground without a height; an image that cannot be read there.
         """
         return orthorectify_block(self._superblock(row, col), **self._how)
+
+    def read(self, part: Part) -> Pixels:
+        """The pixels of some rows and columns of the output, as if it had been written.
+
+        Raises
+        ------
+        HeightsError, DeliveryError
+            As for `block`.
+        """
+        block = Block(row=part[0], col=part[2], height=part[1] - part[0], width=part[3] - part[2])
+        return orthorectify_block(block, **self._how)
 
     def judged(self, row: int, col: int, faults: Faults) -> tuple[Pixels, Bits]:
         """The pixels of a superblock and what is wrong with each, in one pass.

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from processing.errors import NoDetailError
 from processing.ortho import Part, Pixels
-from processing.sharpen import Floats, Pair, Recipe, coarse_pan, known_bands
+from processing.pair import Pair
+from processing.sharpen import Floats, Recipe, coarse_pan, known_bands
 
 PIECE: Final = 512
 """Rows and columns, in pixels of the bands, of the pieces from which the scene's moments are put together."""

@@ -1,7 +1,8 @@
-"""An orthoimage on disk, out of which another one is made: its pixels part by part, and what is said of its bands."""
+"""An orthoimage out of which another one is made: its pixels part by part, and what is said of its bands."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from rasterio.enums import ColorInterp
@@ -12,6 +13,25 @@ from rasterio.windows import Window
 from processing.errors import DeliveryError
 from processing.ortho import Part, Pixels
 from processing.raster import open_raster
+
+
+class Source(Protocol):
+    """Pixels on the map, part by part; can be pickled. Those on disk, or a `processing.graph.OrthoJob`."""
+
+    def read(self, part: Part) -> Pixels:
+        """Those of some rows and columns; shape (bands, rows, columns)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrthoFile:
+    """An orthoimage on disk."""
+
+    path: Path
+
+    def read(self, part: Part) -> Pixels:
+        """As `read_part`."""
+        return read_part(self.path, part)
 
 
 def read_part(path: Path, part: Part) -> Pixels:

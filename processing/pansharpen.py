@@ -1,7 +1,11 @@
-"""Orthoimages of one ground, a sharp panchromatic one and coarser bands → bands as sharp as the pan.
+"""A sharp panchromatic image and coarser bands of the same ground → bands as sharp as the pan, on the map.
 
     pan, bands ─► moments of pieces ─► recipe ─┐
        └──────────────────► superblocks ◄──────┘ ─► sharpened bands
+
+Both are orthoimages on disk; or raw, each with its own sensor model: then each superblock of both is orthorectified
+where it is needed and nothing is written in between. Where weights have to be found first, that is done twice: half of
+an orthoimage's time, for none of its disk.
 
 `processing.sharpen` tells of the methods, `processing.moments` of what is taken from the whole scene.
 """
@@ -16,12 +20,18 @@ from rasterio.io import DatasetReader
 
 from processing.blocks import Progress, run, spooled, superblocks
 from processing.cog import SUPERBLOCK, CogProfile, assemble
+from processing.dem import Dem
 from processing.errors import DeliveryError, OutputError
+from processing.graph import RawRaster
+from processing.graph import plan as plan_ortho
+from processing.grid import OutputGrid
+from processing.ground import choose_grid
 from processing.moments import PIECE, Moments, fitted, measure, measured
 from processing.ortho import Block, Pixels
-from processing.orthoimage import described, nodata_of, read_part
+from processing.orthoimage import OrthoFile, Source, described, nodata_of
+from processing.pair import Pair, axes, coarser
 from processing.raster import open_raster
-from processing.sharpen import Axis, Pair, Recipe, sharpen_block, windows
+from processing.sharpen import Recipe, sharpen_block, windows
 from processing.tile import Compression
 
 if TYPE_CHECKING:  # as in `processing.graph`
@@ -32,8 +42,8 @@ if TYPE_CHECKING:  # as in `processing.graph`
 class PansharpenJob:
     """All that a task needs to make any superblock; pickled to workers, holds no pixels."""
 
-    pan: Path
-    bands: Path
+    pan: Source
+    bands: Source
     pair: Pair
     recipe: Recipe
     nodata: float | None
@@ -48,8 +58,8 @@ class PansharpenJob:
         )
         pan, bands = windows(block, self.pair, self.recipe)
         return sharpen_block(
-            read_part(self.pan, pan)[0],
-            read_part(self.bands, bands),
+            self.pan.read(pan)[0],
+            self.bands.read(bands),
             block,
             pair=self.pair,
             recipe=self.recipe,
@@ -64,9 +74,7 @@ class PansharpenJob:
         if seen[0] >= seen[1] or seen[2] >= seen[3]:
             bands = self.pair.bands + 1
             return row, col, Moments(count=0, mean=np.zeros(bands), scatter=np.zeros((bands, bands)))
-        found = measure(
-            read_part(self.pan, seen)[0], read_part(self.bands, part), part, pair=self.pair, recipe=self.recipe
-        )
+        found = measure(self.pan.read(seen)[0], self.bands.read(part), part, pair=self.pair, recipe=self.recipe)
         return row, col, found
 
 
@@ -110,7 +118,58 @@ def pansharpen(
         The files do not belong together or cannot be read; nothing is at the destination then that was not there.
     """
     job, output = plan(pan, bands, recipe or Recipe(), compress=compress, **profile)
+    return _write(job, output, destination, client=client, threads=threads, progress=progress)
 
+
+def pansharpen_raw(
+    pan: RawRaster,
+    bands: RawRaster,
+    dem: Dem,
+    destination: Path,
+    *,
+    grid: OutputGrid | None = None,
+    recipe: Recipe | None = None,
+    resampling: str = "bilinear",
+    compress: Compression = "zstd",
+    client: "Client | None" = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    **profile: Any,  # noqa: ANN401 - further fields of CogProfile
+) -> PansharpenResult:
+    """Write raw bands, sharpened by a raw pan, as an orthoimage; the same pixels as from orthoimages of both on disk.
+
+    Parameters
+    ----------
+    grid
+        Pixels of the output; None: the pan's own, as `processing.ground.choose_grid` has them.
+    resampling
+        Of both images on their way onto the map.
+    recipe, client, threads, profile
+        As for `pansharpen`.
+
+    Raises
+    ------
+    HeightsError, SensorModelError, DeliveryError, OutputError
+        As for `processing.graph.orthorectify`; or a pan that is not sharper. Nothing is at the destination then that
+        was not there.
+    """
+    image = pan.image()
+    grid = grid or choose_grid(pan.rpc, (image.height, image.width), dem)
+    job, output = plan_raw(
+        pan, bands, dem, grid, recipe or Recipe(), resampling=resampling, compress=compress, **profile
+    )
+    return _write(job, output, destination, client=client, threads=threads, progress=progress)
+
+
+def _write(
+    job: PansharpenJob,
+    output: CogProfile,
+    destination: Path,
+    *,
+    client: "Client | None",
+    threads: int | None,
+    progress: Progress | None,
+) -> PansharpenResult:
     if not job.recipe.weights:
         pieces = product(range(-(-job.pair.rows.size // PIECE)), range(-(-job.pair.cols.size // PIECE)))
         tasks = [(_measure, job, row, col) for row, col in pieces]
@@ -144,9 +203,7 @@ def plan(
     """
     with open_raster(pan) as sharp, open_raster(bands) as coarse:
         pair = _pair(sharp, coarse, pan.name, bands.name)
-        if recipe.weights and len(recipe.weights) != pair.bands:
-            raise OutputError(f"pan-sharpening: {len(recipe.weights)} weights for {pair.bands} bands; give one a band")
-        nodata = nodata_of(coarse)
+        _check_weights(recipe, pair)
         output = CogProfile(
             crs=sharp.crs.to_string(),
             transform=tuple(sharp.transform)[:6],
@@ -154,11 +211,65 @@ def plan(
             width=sharp.width,
             bands=pair.bands,
             data_type=pair.data_type,
-            nodata=nodata,
+            nodata=nodata_of(coarse),
             compress=compress,
             **(described(coarse) | profile),
         )
-    return PansharpenJob(pan=pan.resolve(), bands=bands.resolve(), pair=pair, recipe=recipe, nodata=nodata), output
+    sources = OrthoFile(path=pan.resolve()), OrthoFile(path=bands.resolve())
+    job = PansharpenJob(pan=sources[0], bands=sources[1], pair=pair, recipe=recipe, nodata=output.nodata)
+    return job, output
+
+
+def plan_raw(
+    pan: RawRaster,
+    bands: RawRaster,
+    dem: Dem,
+    grid: OutputGrid,
+    recipe: Recipe,
+    *,
+    resampling: str = "bilinear",
+    compress: Compression = "zstd",
+    **profile: Any,  # noqa: ANN401 - as above
+) -> tuple[PansharpenJob, CogProfile]:
+    """The same for raw images; the bands get the pan's grid with pixels a whole number of times as large.
+
+    Raises
+    ------
+    HeightsError, SensorModelError, DeliveryError, OutputError
+        As for `pansharpen_raw`.
+    """
+    image = bands.image()
+    if pan.image().bands != 1:
+        raise DeliveryError(f"{pan.path.name}: {pan.image().bands} bands; a panchromatic raster has one")
+    own = choose_grid(bands.rpc, (image.height, image.width), dem, crs=grid.crs, bounds=grid.bounds)
+    below = coarser(grid, round(own.transform[0] / grid.transform[0]))
+    sharp = plan_ortho(raster=pan, dem=dem, grid=grid, resampling=resampling)
+    coarse = plan_ortho(raster=bands, dem=dem, grid=below, resampling=resampling)
+    pair = Pair(
+        **axes(grid, below),
+        bands=image.bands,
+        data_type=image.data_type,
+        pan_nodata=sharp.nodata,
+        nodata=coarse.nodata,
+    )
+    _check_weights(recipe, pair)
+    output = CogProfile(
+        crs=grid.crs,
+        transform=grid.transform,
+        height=grid.height,
+        width=grid.width,
+        bands=pair.bands,
+        data_type=pair.data_type,
+        nodata=coarse.nodata,
+        compress=compress,
+        **profile,
+    )
+    return PansharpenJob(pan=sharp, bands=coarse, pair=pair, recipe=recipe, nodata=coarse.nodata), output
+
+
+def _check_weights(recipe: Recipe, pair: Pair) -> None:
+    if recipe.weights and len(recipe.weights) != pair.bands:
+        raise OutputError(f"pan-sharpening: {len(recipe.weights)} weights for {pair.bands} bands; give one a band")
 
 
 def _pair(sharp: DatasetReader, coarse: DatasetReader, pan: str, bands: str) -> Pair:
@@ -167,29 +278,21 @@ def _pair(sharp: DatasetReader, coarse: DatasetReader, pan: str, bands: str) -> 
         raise DeliveryError(f"{pan}: {sharp.count} bands; a panchromatic raster has one")
     if sharp.crs is None or sharp.crs != coarse.crs:
         raise DeliveryError(f"{bands}: its CRS is {coarse.crs}, that of {pan} {sharp.crs}; orthorectify both into one")
-    fine, wide = sharp.transform, coarse.transform
-    if fine.b or fine.d or wide.b or wide.d:
+    if sharp.transform.b or sharp.transform.d or coarse.transform.b or coarse.transform.d:
         raise DeliveryError(f"{bands}, {pan}: a grid is rotated; orthorectify both with north up")
-    rows = Axis(
-        pan_size=sharp.height,
-        size=coarse.height,
-        scale=fine.e / wide.e,
-        origin=(fine.f + fine.e / 2 - wide.f) / wide.e - 0.5,
-    )
-    cols = Axis(
-        pan_size=sharp.width,
-        size=coarse.width,
-        scale=fine.a / wide.a,
-        origin=(fine.c + fine.a / 2 - wide.c) / wide.a - 0.5,
-    )
-    for axis in (rows, cols):
+    lying = axes(_grid(sharp), _grid(coarse))
+    for axis in lying.values():
         if axis.origin + axis.scale * axis.pan_size < 0 or axis.origin > axis.size:
             raise DeliveryError(f"{bands}: {tuple(coarse.bounds)} shows none of {pan}, {tuple(sharp.bounds)}")
     return Pair(
-        rows=rows,
-        cols=cols,
+        **lying,
         bands=coarse.count,
         data_type=coarse.dtypes[0],
         pan_nodata=sharp.nodata,
         nodata=coarse.nodata,
     )
+
+
+def _grid(dataset: DatasetReader) -> OutputGrid:
+    transform = tuple(dataset.transform)[:6]
+    return OutputGrid(crs=dataset.crs.to_string(), transform=transform, height=dataset.height, width=dataset.width)

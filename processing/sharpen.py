@@ -18,7 +18,6 @@ L is the pan as the sensor of the bands would see it, at the middles of the band
 recipe hangs on the surroundings of each pixel alone: the same bits in any block, order and number of threads.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,8 +26,9 @@ from numpy.typing import NDArray
 
 from processing import sharpen_kernel as kernel
 from processing.errors import OutputError
-from processing.mtf import NYQUIST_GAIN, REACH, gaussian_sigma, low_pass
+from processing.mtf import NYQUIST_GAIN, gaussian_sigma, low_pass
 from processing.ortho import Block, Part, Pixels
+from processing.pair import Axis, Pair
 from processing.value_range import as_stored, value_range
 
 Floats = NDArray[np.float64]
@@ -45,61 +45,6 @@ CONTEXT: Final = 4
 
 MOST_ALIKE: Final = 16
 """Ratios of pan and bands up to which a kernel looks for columns with the same weights."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
-    """How rows, or columns, of the pan lie on those of the bands."""
-
-    pan_size: int
-    """How many the pan has."""
-
-    size: int
-    """How many the bands have."""
-
-    scale: float
-    """How many of the bands one of the pan makes: 0.25."""
-
-    origin: float
-    """Which of the bands lies under the centre of the pan's first."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.scale < 1:
-            raise OutputError(
-                f"pan-sharpening: a pixel of the pan is {self.scale:.4g} of one of the bands; "
-                "give a pan that is sharper than the bands, both with north up"
-            )
-
-    def under(self, first: int, size: int, margin: int = 0) -> tuple[int, int]:
-        """First and last + 1 of the bands on which some of the pan depend; they may lie outside the bands."""
-        last = first + size - 1
-        return (
-            math.floor(self.origin + self.scale * first) - 1 - margin,
-            math.floor(self.origin + self.scale * last) + 3 + margin,
-        )
-
-    def around(self, first: int, last: int, nyquist_gain: float) -> tuple[int, int]:
-        """First and last + 1 of the pan that count in the low pass at some of the bands; as far as there are any."""
-        reach = math.ceil(REACH * gaussian_sigma(1 / self.scale, nyquist_gain)) + 1
-        start, end = (first - self.origin) / self.scale, (last - 1 - self.origin) / self.scale
-        return max(math.floor(start) - reach, 0), min(math.ceil(end) + reach + 1, self.pan_size)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A pan and bands of the same ground, but for their pixels."""
-
-    rows: Axis
-    cols: Axis
-    bands: int
-    data_type: str
-    """Of the bands, and of what becomes of them; as numpy calls it."""
-
-    pan_nodata: float | None
-    """Value of pixels of the pan that show nothing."""
-
-    nodata: float | None
-    """Value of pixels of the bands that show nothing, each band by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,9 @@ import rasterio
 from rasterio.transform import Affine
 from scipy import ndimage
 
+from processing.rpc import fit
 from processing.vendors import rpc_text
+from tests.processing.pushbroom import Pushbroom, write_heights, write_raw
 
 
 def write(path, pixels, *, side, west=500_000.0):
@@ -63,6 +65,8 @@ def test_a_sharpened_picture_is_nearer_to_the_truth(overflight_here, pair, tmp_p
         (("--weights", "1,1,1,1"), "--weights are for --method brovey"),
         (("--method", "brovey", "--weights", "red"), "'red' are no numbers"),
         (("--method", "brovey", "--weights", "1,1"), "2 weights for 4 bands"),
+        (("--dem-datum", "EGM96"), "--dem and --dem-datum belong together"),
+        (("--resolution", "0.5"), "--resolution are for raw images"),
     ],
 )
 def test_what_cannot_be_sharpened(overflight_here, pair, tmp_path, options, message):
@@ -72,6 +76,24 @@ def test_what_cannot_be_sharpened(overflight_here, pair, tmp_path, options, mess
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "sharp.tif").exists()
+
+
+def test_raw_images_are_sharpened_onto_the_map(overflight_here, tmp_path):
+    random = np.random.default_rng(2)
+    for name, size, gsd_m, bands in (("pan", 320, 1.0, 1), ("ms", 80, 4.0, 3)):
+        camera = Pushbroom(lon=5.3, lat=44.1, rows=size, cols=size, gsd_m=gsd_m)
+        write_raw(tmp_path / f"{name}.tif", random.integers(400, 900, (bands, size, size)).astype(np.uint16))
+        rpc_text.write(fit(**camera.points()).rpc, tmp_path / f"{name}_RPC.TXT")
+    heights = np.full((20, 20), 300, dtype=np.float32)
+    write_heights(tmp_path / "dem.tif", heights, west=5.29, north=44.11, step=0.001)
+    options = ("--dem", tmp_path / "dem.tif", "--dem-datum", "ellipsoid", "--resolution", "2")
+    done = overflight_here("pansharpen", tmp_path / "pan.tif", tmp_path / "ms.tif", *options, "-o", tmp_path / "o.tif")
+    assert done.returncode == 0, done.stderr
+    with rasterio.open(tmp_path / "o.tif") as file:
+        assert (file.count, file.res, file.crs.to_string()) == (3, (2.0, 2.0), "EPSG:32631")
+        seen = file.read(masked=True)
+    assert 0.5 < 1 - seen.mask.mean() < 0.95
+    assert 600 < seen.mean() < 700
 
 
 def test_a_mosaic_shows_each_place_from_one_scene(overflight_here, tmp_path):

@@ -10,7 +10,19 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench import accuracy, demo, orders, ortho, ortho_large, stac, stac_export, stac_large, stac_load, stereo
+from tests.bench import (
+    accuracy,
+    demo,
+    orders,
+    ortho,
+    ortho_large,
+    pansharpen,
+    stac,
+    stac_export,
+    stac_large,
+    stac_load,
+    stereo,
+)
 from tests.bench.agreement import DifferError
 from tests.bench.errors import LeftOutError
 from tests.bench.stand import Stand
@@ -19,6 +31,7 @@ from tests.postgres import PostgresMissingError
 BENCHES = {
     "ortho": ortho.run,
     "ortho-large": ortho_large.run,
+    "pansharpen": pansharpen.run,
     "accuracy": accuracy.run,
     "stereo": stereo.run,
     "orders": orders.run,

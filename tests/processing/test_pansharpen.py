@@ -18,8 +18,9 @@ from processing.fidelity import compare, wald
 from processing.moments import MAX_GAIN, Moments, fitted, measure, measured
 from processing.mtf import degrade, gaussian_sigma
 from processing.ortho import Block
+from processing.pair import Axis, Pair
 from processing.pansharpen import pansharpen, plan
-from processing.sharpen import CONTEXT, METHODS, Axis, Pair, Recipe, sharpen_block, windows
+from processing.sharpen import CONTEXT, METHODS, Recipe, sharpen_block, windows
 
 WEIGHTS = (0.1, 0.3, 0.4, 0.2)
 
