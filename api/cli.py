@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from api.commands.batch import batch
 from api.commands.catalog import catalog
 from api.commands.mosaic import mosaic
 from api.commands.order import order
@@ -44,6 +45,7 @@ def cli() -> None:
     """
 
 
+cli.add_command(batch)
 cli.add_command(catalog)
 cli.add_command(mosaic)
 cli.add_command(order)

@@ -170,6 +170,22 @@ def plan(
     )
 
 
+def output_profile(job: OrthoJob, *, compress: Compression, **profile: Any) -> CogProfile:  # noqa: ANN401 - its fields
+    """The file that a job makes; further fields of `CogProfile` may be given."""
+    grid = job.grid
+    return CogProfile(
+        crs=grid.crs,
+        transform=grid.transform,
+        height=grid.height,
+        width=grid.width,
+        bands=job.image.bands,
+        data_type=job.image.data_type,
+        nodata=job.nodata,
+        compress=compress,
+        **profile,
+    )
+
+
 def orthorectify(
     *,
     raster: RawRaster,
@@ -211,17 +227,7 @@ def orthorectify(
             side /= METRES_PER_DEGREE
         grid = choose_grid(raster.rpc, (image.height, image.width), dem, crs=crs, resolution=side, bounds=bounds)
     job = plan(raster=raster, dem=dem, grid=grid, resampling=resampling)
-    output = CogProfile(
-        crs=grid.crs,
-        transform=grid.transform,
-        height=grid.height,
-        width=grid.width,
-        bands=job.image.bands,
-        data_type=job.image.data_type,
-        nodata=job.nodata,
-        compress=compress,
-        **profile,
-    )
+    output = output_profile(job, compress=compress, **profile)
     with spooled(destination) as spool:
         blocks = run("orthorectify", superblocks(job, output, spool), client=client, threads=threads, progress=progress)
         assemble(blocks, output, spool=spool, destination=destination)

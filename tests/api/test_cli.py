@@ -40,6 +40,7 @@ COMMANDS = [
     ("order", "cancel"),
     ("order", "watch"),
     ("ortho",),
+    ("batch",),
     ("ingest",),
     ("catalog",),
     ("catalog", "import"),
