@@ -13,6 +13,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from api.commands.accuracy import accuracy
+from api.commands.batch import batch
 from api.commands.catalog import catalog
 from api.commands.mosaic import mosaic
 from api.commands.order import order
@@ -46,6 +47,7 @@ def cli() -> None:
 
 
 cli.add_command(accuracy)
+cli.add_command(batch)
 cli.add_command(catalog)
 cli.add_command(mosaic)
 cli.add_command(order)

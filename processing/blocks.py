@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from processing.cog import CogProfile, EncodedSuperblock, encode_superblock
-from processing.errors import OutputError
+from processing.errors import OutputError, ProcessingError
 from processing.tile import Pixels
 
 if TYPE_CHECKING:  # a thread pool does not need it, and it takes half a second to import
@@ -47,6 +47,19 @@ def superblocks(job: Job, profile: CogProfile, spool: Path) -> list[Task]:
 
 def _make(job: Job, profile: CogProfile, spool: Path, row: int, col: int) -> EncodedSuperblock:
     return encode_superblock(job.block(row, col), profile, row=row, col=col, spool=spool)
+
+
+def plainly(function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - of any task
+    """Do a task on a cluster; its error comes back as what it is.
+
+    dask sends an error with all that led to it, and what rasterio raises cannot be unpickled: the other side would get
+    a bare `Exception`.
+    """
+    try:
+        return function(*arguments)
+    except ProcessingError as error:
+        error.__context__ = None
+        raise
 
 
 def run(
@@ -86,7 +99,7 @@ def _run_on_cluster(client: "Client", what: str, tasks: Sequence[Task], progress
 
     # Never the same keys again: what a cluster still holds from an earlier run points at files that are gone.
     key = f"{what}-{uuid.uuid4().hex}"
-    futures = [client.submit(*task, key=f"{key}-{number}") for number, task in enumerate(tasks)]
+    futures = [client.submit(plainly, *task, key=f"{key}-{number}") for number, task in enumerate(tasks)]
     numbers = {future.key: number for number, future in enumerate(futures)}
     try:
         results: list[Any] = [None] * len(tasks)

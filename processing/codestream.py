@@ -25,8 +25,9 @@ MAX_TILES: Final = 131_072
 MAX_CODE_BLOCKS: Final = 4_000_000
 """Code-blocks and precincts of one tile, all components together: some 350 bytes each while it is decoded."""
 
-MAX_SEGMENTS: Final = 1_000_000
-"""Boxes of a file, or segments of its headers, tile-parts among them: a picture has some thousand."""
+MAX_SEGMENTS: Final = 300_000
+"""Boxes of a file, or segments of its headers, tile-parts among them: a picture has some thousand, one with as many
+tiles as there can be some four for each."""
 
 _SOC, _SIZ, _COD, _COC, _SOT, _SOD, _EOC = 0xFF4F, 0xFF51, 0xFF52, 0xFF53, 0xFF90, 0xFF93, 0xFFD9
 _SIGNATURE: Final = b"\0\0\0\x0cjP  \r\n\x87\n"

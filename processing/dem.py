@@ -25,6 +25,9 @@ from processing.surface import Surface, span
 _PER_SIDE = 64
 """Places across some ground, and along it, that stand for it."""
 
+HIGHEST_M = 15_000.0
+"""Beyond that, up or down, is no ground of the Earth, its deepest trenches included."""
+
 _STRIP_CELLS = 4_000_000
 """Cells read at a time where only the lowest and highest are wanted."""
 
@@ -176,22 +179,32 @@ class Dem:
         Raises
         ------
         HeightsError
-            There is none at all.
+            There is none at all, or some that the Earth does not have.
         """
-        first, last = np.nanmin(row), np.nanmax(row)
-        strip = max(1, int(_STRIP_CELLS / (np.nanmax(col) - np.nanmin(col) + 2)))
+        (first, last), (left, right) = self._range(row, col)
+        strip = max(1, int(_STRIP_CELLS / (right - left + 2)))
         low, high = np.inf, -np.inf
         for top in np.arange(first, last + strip, strip):
-            known = self.cells(
-                np.array([top, min(top + strip, last)]), np.array([np.nanmin(col), np.nanmax(col)])
-            ).values
+            known = self.cells(np.array([top, min(top + strip, last)]), np.array([left, right])).values
             low, high = np.nanmin(known, initial=low), np.nanmax(known, initial=high)
         if low > high:
-            lon, lat = self.surface.lon_lat(
-                np.array([(first + last) / 2]), np.array([(np.nanmin(col) + np.nanmax(col)) / 2])
-            )
+            lon, lat = self.surface.lon_lat(*(np.median(part[np.isfinite(part)], keepdims=True) for part in (row, col)))
             raise self.unknown(float(lon[0]), float(lat[0]))
+        if low < -HIGHEST_M or high > HIGHEST_M:
+            raise HeightsError(
+                f"{self.surface.path.name}: heights from {low:g} to {high:g} m, which the Earth does not have; give "
+                "metres, and let the file say which value stands for no height (nodata)"
+            )
         return float(low), float(high)
+
+    def _range(self, row: Floats, col: Floats) -> tuple[tuple[float, float], tuple[float, float]]:
+        """First and last row and column, none far beyond the raster: a bad sensor model may see half of the Earth."""
+        placed = np.isfinite(row) & np.isfinite(col)
+        if not placed.any():
+            raise HeightsError(f"{self.surface.path.name}: no place in it for the scene's ground; give a DEM of there")
+        rows = np.clip(row[placed], -3.0, self.surface.height + 2.0)
+        cols = col[placed] if self.surface.grid.turn else np.clip(col[placed], -3.0, self.surface.width + 2.0)
+        return (float(rows.min()), float(rows.max())), (float(cols.min()), float(cols.max()))
 
     def unknown(self, lon: float, lat: float) -> HeightsError:
         """The error for ground without a height."""

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from pyproj import CRS
 
+from processing.blocks import plainly
 from processing.cog import SUPERBLOCK
 from processing.dem import Dem
 from processing.errors import OutputError
@@ -76,7 +77,8 @@ def open_ortho(
 
 def _superblock(*, job: OrthoJob, block_info: Any = None) -> Pixels:  # noqa: ANN401 - dask's own mapping
     _, row, col = block_info[None]["chunk-location"]
-    return job.block(row, col)
+    pixels: Pixels = plainly(job.block, row, col)
+    return pixels
 
 
 def _chunks(size: int) -> tuple[int, ...]:

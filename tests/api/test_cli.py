@@ -41,6 +41,7 @@ COMMANDS = [
     ("order", "cancel"),
     ("order", "watch"),
     ("ortho",),
+    ("batch",),
     ("ingest",),
     ("catalog",),
     ("catalog", "import"),

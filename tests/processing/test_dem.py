@@ -217,6 +217,26 @@ def test_lowest_and_highest_over_many_strips(dem, monkeypatch):
         dem.height_range(*far)
 
 
+@pytest.mark.parametrize("value", [1e35, -32768.0, np.inf])
+def test_heights_that_the_earth_does_not_have(value, tmp_path):
+    """Found by damaged files: every ray went down some 1e35 m, in steps of 15."""
+    heights = np.full((9, 9), 5.0, dtype=np.float32)
+    heights[4, 4] = value
+    dem = Dem.open(write_heights(tmp_path / "a.tif", heights, west=9, north=51, step=0.25), vertical_datum="ellipsoid")
+    with pytest.raises(HeightsError, match=r"a.tif: heights from .* the Earth does not have; give metres, and let"):
+        dem.height_range(np.array([0.0, 8.0]), np.array([0.0, 8.0]))
+
+
+def test_the_range_of_ground_that_lies_nowhere_or_everywhere(dem):
+    """Found by damaged sensor models: rows without a number, or with one that no array can have."""
+    with pytest.raises(HeightsError, match=r"plane.tif: no place in it for the scene's ground"):
+        dem.height_range(np.array([np.nan, np.inf]), np.array([1.0, 1.0]))
+    whole = dem.height_range(np.array([0.0, 8.0]), np.array([0.0, 8.0]))
+    assert dem.height_range(np.array([-1e300, 1e300, np.nan]), np.array([-1e300, 1e300, 0.0])) == whole
+    with pytest.raises(HeightsError, match=r"plane.tif: no height at"):
+        dem.height_range(np.array([1e6, 1e300]), np.array([0.0, 8.0]))
+
+
 def test_dems_are_values_that_travel(dem):
     copy = pickle.loads(pickle.dumps(dem))
     assert copy == dem

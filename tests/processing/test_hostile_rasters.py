@@ -1,9 +1,7 @@
 """Whatever is delivered as a raster: it is read, or refused in words, soon, in little memory, and alone."""
 
-import ctypes
 import os
 import socket
-import struct
 import warnings
 
 import numpy as np
@@ -19,11 +17,10 @@ from processing.errors import DeliveryError
 from processing.raster import check_whole, open_raster
 from processing.tiff_layout import read_layout
 from tests.processing import hostile_files as files
+from tests.processing.hostile_guards import Watch
 from tests.processing.hostile_worker import LONGEST_S, MEMORY_BYTES, Worker, fuzz
 
 HOSTILE = files.hostile()
-IN_OPEN = 0x20
-"""inotify(7)"""
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +76,6 @@ def test_damaged_files_are_read_or_refused(harmless):
     assert sound(fuzz(harmless, 300, seed=1))
 
 
-@pytest.mark.slow
-def test_many_damaged_files_are_read_or_refused(harmless):
-    assert sound(fuzz(harmless, 2000, seed=2))
-
-
 def test_bombs_below_the_limits_take_little_memory(worker, tmp_path):
     side = 40_000  # 1.6 GB of the same value
     sparse = files.tiff(files.picture(side, side, [0] * 100, [0] * 100, tile=(4096, 4096), compression=8))
@@ -119,32 +111,6 @@ def test_what_is_no_file_is_not_opened(kind, tmp_path):
                 one.bind(str(path))
     with pytest.raises(DeliveryError, match=rf"{path.name}: there is no such file"):
         open_raster(path)
-
-
-class Watch:
-    """Which files of a folder are opened by anybody, this process or another."""
-
-    def __init__(self, *folders):
-        self.libc = ctypes.CDLL(None, use_errno=True)
-        self.descriptor = self.libc.inotify_init1(os.O_NONBLOCK)
-        assert self.descriptor >= 0
-        for folder in folders:
-            assert self.libc.inotify_add_watch(self.descriptor, os.fsencode(folder), IN_OPEN) >= 0
-
-    def opened(self):
-        names = set()
-        while True:
-            try:
-                events = os.read(self.descriptor, 65536)
-            except BlockingIOError:
-                return names - {""}
-            while events:
-                _, _, _, length = struct.unpack_from("iIII", events)
-                names.add(os.fsdecode(events[16 : 16 + length].rstrip(b"\0")))
-                events = events[16 + length :]
-
-    def close(self):
-        os.close(self.descriptor)
 
 
 @pytest.fixture
