@@ -350,3 +350,39 @@ def test_many_real_satellites_against_bare_geometry(shared: Path):
                 edge |= (abs(posix - first) < 0.02) | (abs(posix - last) < 0.02)
         off_nadir, elevation = _angles(one, area, posix)
         assert (((off_nadir <= 35) & (elevation >= 0)) == inside)[~edge].all()
+
+
+def test_a_part_of_an_area_that_comes_within_the_limit():
+    """With the centre out of reach the strip lies where the satellite can look, and the share says how much that is."""
+    area = Footprint.of(box(2, 43, 8, 45))
+    narrow = (satellite("pleiades", PLEIADES, swath_m=60_000),)
+    limits = {"max_off_nadir_deg": 15.0, "min_sun_elevation_deg": -90.0}
+    centred = find_opportunities(area, _days(7), narrow, **limits)
+    found = find_opportunities(area, _days(7), narrow, **limits, any_part=True)
+    assert len(found) > len(centred) > 0
+    for one in centred:
+        (wider,) = [other for other in found if abs(other.best - one.best) < timedelta(seconds=0.01)]
+        assert wider.window.start <= one.window.start < one.window.end <= wider.window.end
+        assert wider.off_nadir_deg == pytest.approx(one.off_nadir_deg, abs=1e-4)
+    partial = [one for one in found if one.off_nadir_deg > 14.999]
+    assert len(partial) == len(found) - len(centred)
+    for one in found:
+        assert one.off_nadir_deg <= 15 + 1e-4
+        seen = area.intersection(one.footprint)
+        assert one.covered_share == pytest.approx(0 if seen is None else seen.area_km2 / area.area_km2, abs=1e-3)
+    assert 0.05 < max(one.covered_share for one in partial) < 0.5
+
+
+def test_azimuths_at_both_ends_of_the_line_of_sight():
+    geod = Geod(ellps="WGS84")
+    area = PLACES["north"]
+    checked = 0
+    for one in _find(area, _days(1), off_nadir=50):
+        which = next(each for each in FLEET if each.id == one.satellite_id)
+        lon, lat, _ = ecef_to_geodetic(ecef_state(which.elements, one.best.timestamp())[0][0])
+        there, back, distance = geod.inv(lon, lat, *area.centre)
+        if distance > 50_000:
+            assert (one.azimuth_deg - there + 180) % 360 - 180 == pytest.approx(0, abs=0.3)
+            assert (one.satellite_azimuth_deg - back + 180) % 360 - 180 == pytest.approx(0, abs=0.3)
+            checked += 1
+    assert checked > 3
