@@ -12,11 +12,15 @@ import shapely
 from pyproj import Geod
 
 from catalog.extent import Footprint, TimeWindow
+from tasking.ageing import Ageing
 from tasking.errors import InvalidOrderError
 from tasking.orbit import Floats, ecef_state, ecef_to_geodetic, enu_axes, sun_angles
 from tasking.passes import Places, Target, find_daylight, find_passes
 from tasking.satellite import Satellite
 from tasking.strip import TrackPlane
+from tasking.weather import Climatology, Forecast
+
+CLIMATOLOGY = Climatology()
 
 _WGS84 = Geod(ellps="WGS84")
 
@@ -78,6 +82,12 @@ class Opportunity:
     covered_share: float
     """Share of the area that lies in the footprint, 0 to 1."""
 
+    clear_sky: float
+    """Chance of no clouds over the area's centre, 0 to 1, as the forecast or the climatology has it."""
+
+    ageing: Ageing
+    """How old the element set will be, and by how much either end of the window may move for that."""
+
     @property
     def properties(self) -> dict[str, Any]:
         """What a customer's filter may speak of: the keys of `tasking.order.FILTER_PROPERTIES`."""
@@ -92,6 +102,17 @@ class Opportunity:
             "sat:orbit_state": self.orbit_state,
         }
 
+    @property
+    def outlook(self) -> dict[str, float]:
+        """What else a customer is told: numbers to choose by."""
+        return {
+            "overflight:satellite_azimuth": self.satellite_azimuth_deg,
+            "overflight:covered_share": round(self.covered_share, 4),
+            "overflight:clear_sky_probability": round(self.clear_sky, 3),
+            "overflight:element_set_age_days": round(self.ageing.age_days, 2),
+            "overflight:widening_s": round(self.ageing.widening_s, 2),
+        }
+
 
 def find_opportunities(
     area: Footprint,
@@ -101,6 +122,7 @@ def find_opportunities(
     max_off_nadir_deg: float,
     min_sun_elevation_deg: float,
     any_part: bool = False,
+    forecast: Forecast = CLIMATOLOGY,
 ) -> tuple[Opportunity, ...]:
     """All passes inside the window that see the area within the limits, by best time.
 
@@ -111,6 +133,8 @@ def find_opportunities(
     ----------
     any_part
         Count a pass while any part of the area is seen within the limits, not only while its centre is.
+    forecast
+        Tells the chance of a clear sky.
 
     Raises
     ------
@@ -138,7 +162,7 @@ def find_opportunities(
         own = [(found.best[i], first, last) for i, first, last in spans if found.satellite[i] == which]
         if own:
             passes = np.clip(*np.array(own).T), np.array(own)[:, 1:]
-            opportunities += _describe(area, window, satellite, float(limits[which]), *passes)
+            opportunities += _describe(area, window, satellite, float(limits[which]), forecast, *passes)
     return tuple(sorted(opportunities, key=lambda one: (one.best, one.satellite_id)))
 
 
@@ -147,12 +171,14 @@ def _describe(  # noqa: PLR0917
     window: TimeWindow,
     satellite: Satellite,
     limit_deg: float,
+    forecast: Forecast,
     best: Floats,
     spans: Floats,
 ) -> Iterator[Opportunity]:
     """Yield an opportunity for each of a satellite's passes: best time (n), first and last (n, 2)."""
     target = Target(*area.centre)
     position, velocity = ecef_state(satellite.elements, best)
+    clear = forecast.clear_sky(target.lon, target.lat, best)
     digest = hashlib.sha256(shapely.to_wkb(area.polygons)).hexdigest()[:8]
     for i, posix in enumerate(best):
         aim, moment = _aim(target, position[i], limit_deg), _utc(posix, window)
@@ -179,6 +205,8 @@ def _describe(  # noqa: PLR0917
             orbit_state="ascending" if look.northward else "descending",
             footprint=footprint,
             covered_share=share,
+            clear_sky=float(clear[i]),
+            ageing=Ageing.of(satellite.elements, float(posix)),
         )
 
 

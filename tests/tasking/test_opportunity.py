@@ -386,3 +386,24 @@ def test_azimuths_at_both_ends_of_the_line_of_sight():
             assert (one.satellite_azimuth_deg - back + 180) % 360 - 180 == pytest.approx(0, abs=0.3)
             checked += 1
     assert checked > 3
+
+
+def test_the_outlook_comes_from_the_forecast_and_the_element_set():
+    class Fair:
+        def clear_sky(self, lon, lat, posix):  # noqa: ARG002
+            return np.full(np.shape(posix), 0.875)
+
+    area = PLACES["ventoux"]
+    window = {"max_off_nadir_deg": 30.0, "min_sun_elevation_deg": -90.0}
+    found = find_opportunities(area, _days(7), FLEET[:1], **window, forecast=Fair())
+    usual = find_opportunities(area, _days(7), FLEET[:1], **window)
+    assert {one.clear_sky for one in found} == {0.875}
+    assert {0.2 < one.clear_sky < 0.6 for one in usual} == {True}
+    ages = [one.outlook["overflight:element_set_age_days"] for one in found]
+    assert ages == sorted(ages)
+    # The epoch is day 103.92452051 of 2026, April 13.
+    assert ages[0] == pytest.approx(
+        (found[0].best - datetime(2026, 4, 13, tzinfo=UTC)).total_seconds() / 86400 - 0.9245, abs=0.01
+    )
+    widening = [one.outlook["overflight:widening_s"] for one in found]
+    assert widening == sorted(widening)
