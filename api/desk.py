@@ -141,6 +141,7 @@ def _found(product: Product, body: OpportunityRequest) -> list[Opportunity]:
         product.satellites,
         max_off_nadir_deg=product.max_off_nadir_deg,
         min_sun_elevation_deg=product.min_sun_elevation_deg,
+        any_part=True,
     )
     return sorted((one for one in found if constraints.matches(one.properties)), key=_position)
 

@@ -27,11 +27,13 @@ from tasking.errors import (
     IdempotencyError,
     IllegalTransitionError,
     InvalidOrderError,
+    InvalidSatelliteError,
     InvalidTokenError,
     ProviderError,
     TaskingError,
     UnknownOrderError,
     UnknownProductError,
+    UnknownSatelliteError,
 )
 
 log = logging.getLogger("overflight.api")
@@ -57,6 +59,8 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     IllegalTransitionError: (409, "illegal-transition", "The order's state does not allow this"),
     ConflictError: (409, "conflict", "It changed at this very moment"),
     InvalidTokenError: (400, "invalid-token", "No such page"),
+    InvalidSatelliteError: (422, "invalid-satellite", "The satellite cannot be as it is described"),
+    UnknownSatelliteError: (404, "unknown-satellite", "No such satellite"),
     ElementSetError: (422, "element-set", "Orbits are not known for that time"),
     ProviderError: (502, "provider", "The provider refused or cannot be reached"),
     TaskingError: (500, "tasking", "Tasking failed"),

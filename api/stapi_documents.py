@@ -228,6 +228,7 @@ def opportunity_document(opportunity: Opportunity, product: Product, request: Ma
             "product_id": product.id,
             "overflight:best": format_time(opportunity.best),
             **opportunity.properties,
+            **opportunity.outlook,
         },
         "links": [create_order_link(product, {**request, "datetime": str(whole_seconds(opportunity.window))}, base)],
     }

@@ -29,6 +29,14 @@ class ElementSetError(TaskingError):
     """An element set that is damaged or cannot be propagated to the time asked for."""
 
 
+class InvalidSatelliteError(TaskingError):
+    """A satellite or a ground station that cannot be as it is described."""
+
+
+class UnknownSatelliteError(TaskingError):
+    """No such satellite is in the fleet."""
+
+
 class ProviderError(TaskingError):
     """A provider that refused a command or cannot be reached."""
 

@@ -11,19 +11,17 @@ ground is WGS 84.
 Times are POSIX seconds UTC in float64, good to 0.24 µs; positions are metres, velocities metres a second, Earth-fixed.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from sgp4.api import SGP4_ERRORS, WGS72, Satrec, SatrecArray
+from sgp4.api import SGP4_ERRORS, WGS72, Satrec
 
 from tasking.errors import ElementSetError
 from tasking.satellite import ElementSet
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 EQUATOR_M = 6378137.0
 """Semi-major axis of WGS 84."""
@@ -50,15 +48,29 @@ def ecef_state(elements: ElementSet, posix: npt.ArrayLike) -> tuple[Floats, Floa
         SGP4 cannot propagate to one of the times: the orbit has decayed, or was none.
     """
     times = np.atleast_1d(np.asarray(posix, dtype=np.float64))
-    position, velocity = _propagate([elements], times)
-    return position[0], velocity[0]
+    days = np.floor(times / DAY_S)
+    satellite = Satrec.twoline2rv(elements.line1, elements.line2, WGS72)
+    errors, position_km, velocity_km_s = satellite.sgp4_array(_POSIX_JD + days, (times - days * DAY_S) / DAY_S)
+    if errors.any():
+        when = int(errors.argmax())
+        reason = SGP4_ERRORS.get(int(errors[when]), f"SGP4 error {errors[when]}")
+        moment = np.datetime64(round(times[when]), "s")
+        raise ElementSetError(
+            f"element set {elements.line1[2:7]}: cannot be propagated to {moment}Z ({reason}); get a newer one"
+        )
+    angle, rate = _sidereal_time(times)
+    position = _turned(position_km * 1e3, angle)
+    velocity = _turned(velocity_km_s * 1e3, angle)
+    velocity[..., 0] += rate * position[..., 1]
+    velocity[..., 1] -= rate * position[..., 0]
+    return position, velocity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ephemeris:
-    """States of several satellites at even steps, and by interpolation at any time between.
+    """States of a satellite at even steps.
 
-    Cubic Hermite interpolation errs by h⁴/384 · |d⁴r/dt⁴|: at a step of 30 s, 2 to 30 cm.
+    Cubic Hermite interpolation between them errs by h⁴/384 · |d⁴r/dt⁴|: at a step of 30 s, 2 to 30 cm.
     """
 
     start: float
@@ -66,13 +78,13 @@ class Ephemeris:
 
     step_s: float
     position_m: Floats
-    """(satellites, times, 3), Earth-fixed."""
+    """(times, 3), Earth-fixed."""
 
     velocity_m_s: Floats
-    """(satellites, times, 3), relative to the turning Earth."""
+    """(times, 3), relative to the turning Earth."""
 
     @classmethod
-    def of(cls, elements: Sequence[ElementSet], *, start: float, end: float, step_s: float = 30.0) -> Self:
+    def of(cls, elements: ElementSet, *, start: float, end: float, step_s: float = 30.0) -> Self:
         """Propagate over start to end; both ends are steps, so the step may come out a little shorter.
 
         Raises
@@ -81,47 +93,8 @@ class Ephemeris:
             See `ecef_state`.
         """
         count = max(1, int(np.ceil((end - start) / step_s))) + 1
-        times = np.linspace(start, end, count)
-        position, velocity = _propagate(elements, times)
+        position, velocity = ecef_state(elements, np.linspace(start, end, count))
         return cls(start=start, step_s=(end - start) / (count - 1), position_m=position, velocity_m_s=velocity)
-
-    @property
-    def times(self) -> Floats:
-        """The steps, POSIX seconds."""
-        return self.start + self.step_s * np.arange(self.position_m.shape[1], dtype=np.float64)
-
-    def state(self, satellite: Integers, posix: Floats) -> tuple[Floats, Floats]:
-        """Positions (n, 3) and velocities (n, 3) of the satellites with these n indices at these n times."""
-        steps = (posix - self.start) / self.step_s
-        cell = np.clip(steps.astype(np.int64), 0, self.position_m.shape[1] - 2)
-        u, h = (steps - cell)[:, None], self.step_s
-        p0, p1 = self.position_m[satellite, cell], self.position_m[satellite, cell + 1]
-        v0, v1 = self.velocity_m_s[satellite, cell] * h, self.velocity_m_s[satellite, cell + 1] * h
-        rise = p1 - p0
-        quadratic, cubic = 3 * rise - 2 * v0 - v1, v0 + v1 - 2 * rise
-        position = p0 + u * (v0 + u * (quadratic + u * cubic))
-        velocity = (v0 + u * (2 * quadratic + 3 * u * cubic)) / h
-        return position, velocity
-
-
-def _propagate(elements: Sequence[ElementSet], posix: Floats) -> tuple[Floats, Floats]:
-    """Run SGP4 for every satellite at every time, then turn TEME with the Earth."""
-    days = np.floor(posix / DAY_S)
-    satellites = SatrecArray([Satrec.twoline2rv(one.line1, one.line2, WGS72) for one in elements])
-    errors, position_km, velocity_km_s = satellites.sgp4(_POSIX_JD + days, (posix - days * DAY_S) / DAY_S)
-    if errors.any():
-        which, when = np.argwhere(errors)[0]
-        reason = SGP4_ERRORS.get(int(errors[which, when]), f"SGP4 error {errors[which, when]}")
-        moment = np.datetime64(round(posix[when]), "s")
-        raise ElementSetError(
-            f"element set {elements[which].line1[2:7]}: cannot be propagated to {moment}Z ({reason}); get a newer one"
-        )
-    angle, rate = _sidereal_time(posix)
-    position = _turned(position_km * 1e3, angle)
-    velocity = _turned(velocity_km_s * 1e3, angle)
-    velocity[..., 0] += rate * position[..., 1]
-    velocity[..., 1] -= rate * position[..., 0]
-    return position, velocity
 
 
 def _sidereal_time(posix: Floats) -> tuple[Floats, float]:
@@ -225,3 +198,8 @@ def sun_angles(lon: npt.ArrayLike, lat: npt.ArrayLike, posix: npt.ArrayLike) -> 
     """Azimuth (clockwise from north, 0 to 360) and elevation of the Sun in degrees, without refraction."""
     east, north, up = np.moveaxis(np.einsum("...ij,...j->...i", enu_axes(lon, lat), sun_direction(posix)), -1, 0)
     return np.degrees(np.arctan2(east, north)) % 360, np.degrees(np.arctan2(up, np.hypot(east, north)))
+
+
+def sun_declination_deg(posix: npt.ArrayLike) -> Floats:
+    """How far north of the equator the Sun stands, degrees."""
+    return np.degrees(np.arcsin(sun_direction(posix)[..., 2]))

@@ -1,11 +1,13 @@
 """Satellites: where they fly, what they carry, how they turn; and the reading of element sets."""
 
+import math
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from sgp4.api import SGP4_ERRORS, WGS72, Satrec
 
-from tasking.errors import ElementSetError
+from tasking.errors import ElementSetError, InvalidSatelliteError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,14 @@ class Sensor:
 
     pan: Band
 
+    line_rate_hz: float | None = None
+    """Most lines a second; None where the ground speed never asks for more than the camera can."""
+
+    def __post_init__(self) -> None:
+        _positive("sensor", swath_m=self.swath_m, gsd_m=self.gsd_m, multispectral_ratio=self.multispectral_ratio)
+        if self.line_rate_hz is not None:
+            _positive("sensor", line_rate_hz=self.line_rate_hz)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agility:
@@ -56,6 +66,35 @@ class Agility:
 
     settle_s: float
     """Time to come to rest after any rotation."""
+
+    def __post_init__(self) -> None:
+        _positive("agility", max_off_nadir_deg=self.max_off_nadir_deg, slew_deg_s=self.slew_deg_s)
+        if not (self.max_off_nadir_deg <= 90 and self.settle_s >= 0):
+            raise InvalidSatelliteError("agility: max_off_nadir_deg must be at most 90, settle_s at least 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What bounds a satellite beside its pointing; None where nothing does."""
+
+    on_time_s: float | None = None
+    """Most time that the camera is switched on in one revolution."""
+
+    storage_gbit: float | None = None
+    """What it can hold until it is over a station."""
+
+    downlink_mbit_s: float | None = None
+    """What a station receives."""
+
+    def __post_init__(self) -> None:
+        values = {name: getattr(self, name) for name in ("on_time_s", "storage_gbit", "downlink_mbit_s")}
+        _positive("resources", **{name: value for name, value in values.items() if value is not None})
+
+
+def _positive(where: str, **values: float) -> None:
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise InvalidSatelliteError(f"{where}: {name} must be greater than 0; it is {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +126,28 @@ class ElementSet:
             raise ElementSetError(f"element set {self.line1[2:7]}: {reason}") from None
         if error:
             raise ElementSetError(f"element set {self.line1[2:7]}: no orbit ({SGP4_ERRORS.get(error, error)})")
+
+    @property
+    def number(self) -> str:
+        """The satellite's catalog number, as in the lines: five characters, the first a letter beyond 99999."""
+        return self.line1[2:7].strip()
+
+    @property
+    def epoch(self) -> datetime:
+        """When the elements hold, UTC."""
+        year = int(self.line1[18:20])
+        begin = datetime(year + (1900 if year >= 57 else 2000), 1, 1, tzinfo=UTC)
+        return begin + timedelta(days=float(self.line1[20:32]) - 1)
+
+    @property
+    def revolutions_day(self) -> float:
+        """Mean motion in revolutions a day."""
+        return float(self.line2[52:63])
+
+    @property
+    def drag_revolutions_day2(self) -> float:
+        """First derivative of the mean motion over two, in revolutions a day²."""
+        return float(self.line1[33:43])
 
 
 def checksum(line: str) -> int:
@@ -153,3 +214,4 @@ class Satellite:
     elements: ElementSet
     sensor: Sensor
     agility: Agility
+    resources: Resources = Resources()

@@ -215,6 +215,7 @@ class Worker:
             product.satellites,
             max_off_nadir_deg=product.max_off_nadir_deg,
             min_sun_elevation_deg=product.min_sun_elevation_deg,
+            any_part=True,
         )
 
         def suits(one: Opportunity) -> bool:

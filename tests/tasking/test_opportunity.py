@@ -350,3 +350,60 @@ def test_many_real_satellites_against_bare_geometry(shared: Path):
                 edge |= (abs(posix - first) < 0.02) | (abs(posix - last) < 0.02)
         off_nadir, elevation = _angles(one, area, posix)
         assert (((off_nadir <= 35) & (elevation >= 0)) == inside)[~edge].all()
+
+
+def test_a_part_of_an_area_that_comes_within_the_limit():
+    """With the centre out of reach the strip lies where the satellite can look, and the share says how much that is."""
+    area = Footprint.of(box(2, 43, 8, 45))
+    narrow = (satellite("pleiades", PLEIADES, swath_m=60_000),)
+    limits = {"max_off_nadir_deg": 15.0, "min_sun_elevation_deg": -90.0}
+    centred = find_opportunities(area, _days(7), narrow, **limits)
+    found = find_opportunities(area, _days(7), narrow, **limits, any_part=True)
+    assert len(found) > len(centred) > 0
+    for one in centred:
+        (wider,) = [other for other in found if abs(other.best - one.best) < timedelta(seconds=0.01)]
+        assert wider.window.start <= one.window.start < one.window.end <= wider.window.end
+        assert wider.off_nadir_deg == pytest.approx(one.off_nadir_deg, abs=1e-4)
+    partial = [one for one in found if one.off_nadir_deg > 14.999]
+    assert len(partial) == len(found) - len(centred)
+    for one in found:
+        assert one.off_nadir_deg <= 15 + 1e-4
+        seen = area.intersection(one.footprint)
+        assert one.covered_share == pytest.approx(0 if seen is None else seen.area_km2 / area.area_km2, abs=1e-3)
+    assert 0.05 < max(one.covered_share for one in partial) < 0.5
+
+
+def test_azimuths_at_both_ends_of_the_line_of_sight():
+    geod = Geod(ellps="WGS84")
+    area = PLACES["north"]
+    checked = 0
+    for one in _find(area, _days(1), off_nadir=50):
+        which = next(each for each in FLEET if each.id == one.satellite_id)
+        lon, lat, _ = ecef_to_geodetic(ecef_state(which.elements, one.best.timestamp())[0][0])
+        there, back, distance = geod.inv(lon, lat, *area.centre)
+        if distance > 50_000:
+            assert (one.azimuth_deg - there + 180) % 360 - 180 == pytest.approx(0, abs=0.3)
+            assert (one.satellite_azimuth_deg - back + 180) % 360 - 180 == pytest.approx(0, abs=0.3)
+            checked += 1
+    assert checked > 3
+
+
+def test_the_outlook_comes_from_the_forecast_and_the_element_set():
+    class Fair:
+        def clear_sky(self, lon, lat, posix):  # noqa: ARG002
+            return np.full(np.shape(posix), 0.875)
+
+    area = PLACES["ventoux"]
+    window = {"max_off_nadir_deg": 30.0, "min_sun_elevation_deg": -90.0}
+    found = find_opportunities(area, _days(7), FLEET[:1], **window, forecast=Fair())
+    usual = find_opportunities(area, _days(7), FLEET[:1], **window)
+    assert {one.clear_sky for one in found} == {0.875}
+    assert {0.2 < one.clear_sky < 0.6 for one in usual} == {True}
+    ages = [one.outlook["overflight:element_set_age_days"] for one in found]
+    assert ages == sorted(ages)
+    # The epoch is day 103.92452051 of 2026, April 13.
+    assert ages[0] == pytest.approx(
+        (found[0].best - datetime(2026, 4, 13, tzinfo=UTC)).total_seconds() / 86400 - 0.9245, abs=0.01
+    )
+    widening = [one.outlook["overflight:widening_s"] for one in found]
+    assert widening == sorted(widening)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from skyfield.api import load
 from skyfield.framelib import itrs
 
+from tasking import pass_kernel
 from tasking.errors import ElementSetError
 from tasking.orbit import (
     EQUATOR_M,
@@ -89,18 +90,19 @@ def test_velocity_is_the_slope_of_the_position():
 
 
 def test_interpolation_between_steps():
+    """What the compiled search sees between the steps is where SGP4 has the satellite, and its vertical."""
     start = EPOCH.timestamp()
-    everyone = _all()
-    ephemeris = Ephemeris.of(everyone, start=start, end=start + 86000)
-    posix = start + np.linspace(0, 86000, 4001)
-    for index, elements in enumerate(everyone):
-        position, velocity = ephemeris.state(np.full(posix.size, index), posix)
-        expected, expected_velocity = ecef_state(elements, posix)
-        np.testing.assert_allclose(position, expected, atol=0.5, rtol=0)
-        # SGP4's velocity is not quite the slope of its position.
-        np.testing.assert_allclose(velocity, expected_velocity, atol=0.2, rtol=0)
-    assert ephemeris.times[0] == start
-    assert ephemeris.times[-1] == pytest.approx(start + 86000)
+    posix = start + np.linspace(0, 86000, 1501)
+    seen = np.empty(6)
+    for elements in _all():
+        ephemeris = Ephemeris.of(elements, start=start, end=start + 86000)
+        expected, _ = ecef_state(elements, posix)
+        for moment, position in zip(posix, expected, strict=True):
+            pass_kernel._look(ephemeris.position_m, ephemeris.velocity_m_s, ephemeris.step_s, moment - start, seen)
+            np.testing.assert_allclose(seen[:3], position, atol=0.5, rtol=0)
+            np.testing.assert_allclose(seen[3:], vertical(seen[:3]), atol=1e-12, rtol=0)
+        assert ephemeris.start == start
+        assert ephemeris.step_s * (len(ephemeris.position_m) - 1) == pytest.approx(86000)
 
 
 def test_a_decayed_satellite_is_said_to_be():
