@@ -115,7 +115,15 @@ def _run_on_cluster(client: "Client", what: str, tasks: Sequence[Task], progress
 
 @contextmanager
 def spooled(destination: Path) -> Iterator[Path]:
-    """A folder for encoded tiles beside the destination, gone at the end."""
+    """A folder for encoded tiles beside the destination, gone at the end.
+
+    Raises
+    ------
+    OutputError
+        Its folder cannot be written, or what is there is no file that another may take the place of.
+    """
+    if destination.exists() and not destination.is_file():
+        raise OutputError(f"{destination.name}: it is there, and no plain file; name another output")
     try:
         folder = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}.", suffix=".spool"))
     except OSError as error:

@@ -22,7 +22,7 @@ from processing.cog_header import COMPRESSION_TAG, LevelSizes, header
 from processing.errors import OutputError
 from processing.picture_tile import LOSSLESS_QUALITY, decode_mask, encode_mask
 from processing.spool import Encoded, Spool, SpooledTile, finish, place_tiles, spool_tiles, writing
-from processing.tile import TILE, Compression, Overviews, Pixels, decode_tile, encode_tile, halve
+from processing.tile import TILE, Compression, Data, Overviews, Pixels, decode_tile, encode_tile, halve
 
 SUPERBLOCK: Final = 2048
 """Rows and columns of the unit of work; the last ones of a raster may be smaller."""
@@ -204,8 +204,8 @@ def encode_superblock(pixels: Pixels, profile: CogProfile, *, row: int, col: int
     return EncodedSuperblock(row=row, col=col, tiles=_spooled(f"{row}-{col}.tiles", encoded, profile, spool))
 
 
-def encoded_tiles(pixels: Pixels, profile: CogProfile, *, row: int, col: int) -> list[Encoded]:
-    """The tiles of a superblock and of the overviews inside it.
+def encoded_tiles(pixels: Pixels, profile: CogProfile, *, row: int, col: int) -> Iterator[Encoded]:
+    """The tiles of a superblock and of the overviews inside it, one after the other: whoever takes them keeps few.
 
     Raises
     ------
@@ -213,15 +213,13 @@ def encoded_tiles(pixels: Pixels, profile: CogProfile, *, row: int, col: int) ->
         The shape or type does not fit the profile.
     """
     _check_superblock(pixels, profile, row, col)
-    encoded: list[Encoded] = []
     for level in range(min(INNER_LEVELS, len(profile.levels) - 1) + 1):
         if level:
             pixels = halve(pixels, nodata=profile.nodata, overviews=profile.overviews)
         a_side = SUPERBLOCK // TILE >> level
         for down, right in product(range(0, pixels.shape[1], TILE), range(0, pixels.shape[2], TILE)):
             tile = _encode(pixels[:, down : down + TILE, right : right + TILE], profile)
-            encoded.append((level, row * a_side + down // TILE, col * a_side + right // TILE, *tile))
-    return encoded
+            yield (level, row * a_side + down // TILE, col * a_side + right // TILE, *tile)
 
 
 _WHOLE: Final = "whole.tif"
@@ -244,7 +242,7 @@ def _check_superblock(pixels: Pixels, profile: CogProfile, row: int, col: int) -
         )
 
 
-def _encode(pixels: Pixels, profile: CogProfile) -> tuple[bytes, bytes]:
+def _encode(pixels: Pixels, profile: CogProfile) -> tuple[Data, bytes]:
     """A tile and its mask."""
     effort = _EFFORT[profile.compress] if profile.level is None else profile.level
     data = encode_tile(

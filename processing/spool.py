@@ -8,7 +8,7 @@ driver, "leader" and "trailer"), so that neighbours are copied together, by the 
 import os
 import secrets
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import BinaryIO, Final, Self
 
 from processing.errors import OutputError
 from processing.tiff import TILE_LEADER, TILE_TRAILER
+from processing.tile import Data
 
 MAX_OPEN_FILES: Final = 128
 """Spool files open at a time; a row of more superblocks than this is wider than 260,000 pixels."""
@@ -53,7 +54,7 @@ class SpooledTile:
         return (self.mask_offset + self.mask if self.mask else self.offset + self.size) + TILE_TRAILER
 
 
-Encoded = tuple[int, int, int, bytes, bytes]
+Encoded = tuple[int, int, int, Data, bytes]
 """Level, row, column, bytes of a tile, and of its mask; none for no mask."""
 
 
@@ -158,7 +159,7 @@ def spool_tiles(path: Path, encoded: Iterable[Encoded]) -> tuple[SpooledTile, ..
     return tuple(tiles)
 
 
-def framed(name: str, encoded: Iterable[Encoded]) -> Iterator[tuple[SpooledTile, list[bytes]]]:
+def framed(name: str, encoded: Iterable[Encoded]) -> Iterator[tuple[SpooledTile, list[Data]]]:
     """Each tile with its place in a file of that name, and the bytes that are to be written there."""
     end = 0
     for level, row, col, data, mask in encoded:
@@ -169,7 +170,7 @@ def framed(name: str, encoded: Iterable[Encoded]) -> Iterator[tuple[SpooledTile,
         yield tile, [*_framed(data), *(_framed(mask) if mask else [])]
 
 
-def _framed(data: bytes) -> list[bytes]:
+def _framed(data: Data) -> list[Data]:
     return [struct.pack("<I", len(data)), data, data[-TILE_TRAILER:]]
 
 
@@ -193,7 +194,7 @@ def place_tiles(
     return tuple(tiles)
 
 
-def _write_all(handle: int, parts: list[bytes], offset: int) -> None:
+def _write_all(handle: int, parts: Sequence[Data], offset: int) -> None:
     for part in parts:
         rest = memoryview(part)
         while rest:

@@ -19,6 +19,9 @@ TILE: Final = 512
 """Rows and columns of a tile."""
 
 Compression = Literal["zstd", "deflate", "none", "lerc", "jpeg", "webp"]
+Data = bytes | memoryview
+"""Encoded bytes."""
+
 Overviews = Literal["average", "nearest", "flags"]
 
 NOTHING: Final = 1
@@ -40,7 +43,7 @@ def predictor(data_type: str, compress: Compression) -> int:
 
 def encode_tile(
     pixels: Pixels, *, compress: Compression, level: int, fill: float, quality: int = 75, max_error: float = 0.0
-) -> bytes:
+) -> Data:
     """Encode up to 512 × 512 pixels as a whole tile; `fill` stands where there are none.
 
     `quality` is that of JPEG and WebP, 1 to 100; `max_error` is the most by which a value of LERC may be off.
@@ -68,7 +71,7 @@ def encode_tile(
         return encode_jpeg(tile, quality=quality)
     if compress == "webp":
         return encode_webp(tile, quality=quality)
-    return tile.tobytes()
+    return tile.reshape(-1).view(np.uint8).data
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator,unused-ignore]

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -278,6 +279,15 @@ def test_what_cannot_be_written(scene, tmp_path, change, error, message):
     with pytest.raises(error, match=message):
         orthorectify(raster=raster, dem=dem, grid=None, destination=tmp_path / "out.tif", **change)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_device_is_not_replaced(scene, tmp_path):
+    """Whoever works as root and names /dev/null would take it away from the whole machine."""
+    raster, dem = scene
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="no plain file; name another output"):
+        orthorectify(raster=raster, dem=dem, grid=None, destination=tmp_path / "pipe", resolution_m=50.0)
+    assert [path.is_fifo() for path in tmp_path.iterdir()] == [True]
 
 
 def test_a_raster_without_a_model(tmp_path):
