@@ -17,11 +17,11 @@ EAST, NORTH = 500_000.0, 4_900_000.0
 
 
 class Ground:
-    """A sum of waves between 5 and 40 m, on the map of UTM zone 31: known at every point, to the last digit."""
+    """A sum of waves up to 40 m long, on the map of UTM zone 31: known at every point, to the last digit."""
 
-    def __init__(self, seed=0):
+    def __init__(self, seed=0, shortest_m=5.0):
         rng = np.random.default_rng(seed)
-        number = 2 * np.pi / rng.uniform(5.0, 40.0, WAVES)
+        number = 2 * np.pi / rng.uniform(shortest_m, 40.0, WAVES)
         turn = rng.uniform(0, 2 * np.pi, WAVES)
         self.x, self.y, self.phase = number * np.cos(turn), number * np.sin(turn), rng.uniform(0, 2 * np.pi, WAVES)
 
@@ -109,6 +109,24 @@ def test_other_grids(tmp_path, name):
     back = coregister(other, product, window_px=32)
     assert back.errors is not None
     assert back.errors.median_east_m == pytest.approx(-2.4, abs=0.05 * side)
+
+
+def test_detail_that_the_coarser_image_cannot_show_does_not_disturb(tmp_path):
+    """The coarser one shows means of 5 × 5 pixels of the finer one, which is full of detail of a metre and less."""
+    ground = Ground(seed=3)
+    fine = Ground(seed=4, shortest_m=0.9)
+    fine.x, fine.y = (part * 12 for part in (fine.x, fine.y))
+    product = draw(tmp_path / "a.tif", lambda x, y: ground(x, y) + 2 * fine(x, y), at(0.4), (600, 600))
+    with rasterio.open(product) as file:
+        means = file.read().reshape(1, 120, 5, 120, 5).mean(axis=(2, 4))
+        profile = file.profile | {"width": 120, "height": 120, "transform": at(2.0)}
+    with rasterio.open(tmp_path / "b.tif", "w", **profile) as file:
+        file.write(np.rint(means).astype("uint16"))
+    found = coregister(product, tmp_path / "b.tif", window_px=24, search_px=8)
+    assert found.resolution_m == pytest.approx(2.0, rel=1e-3)
+    assert found.matched_pct > 95
+    assert found.errors.bias_m < 0.02
+    assert found.nmad_px < 0.02
 
 
 def test_metres_are_those_of_the_ground(tmp_path):
