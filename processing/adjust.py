@@ -31,7 +31,7 @@ from processing.refine import (
     metres_per_degree,
     robust_sigma,
 )
-from processing.rpc import Floats, Rpc
+from processing.sensor import Floats, SensorModel
 
 HUBER: Final = 2.0
 """Robust standard deviations beyond which an observation loses weight (Huber, Ann. Math. Stat. 35(1), 1964)."""
@@ -57,7 +57,7 @@ class BlockScene:
     """An image of the block."""
 
     name: str
-    rpc: Rpc
+    rpc: SensorModel
     height: int
     """Rows."""
 
@@ -106,7 +106,7 @@ class AdjustedScene:
     """What became of a scene's sensor model."""
 
     name: str
-    rpc: Rpc
+    rpc: SensorModel
     """The refined model."""
 
     correction: Correction

@@ -25,7 +25,7 @@ from processing.ground import METRES_PER_DEGREE, choose_grid, reach
 from processing.ortho import METHODS, Block, Image, Pixels, Reach, orthorectify_block
 from processing.projection import is_geographic
 from processing.raster import open_raster
-from processing.rpc import Rpc
+from processing.sensor import SensorModel
 from processing.tile import Compression
 from processing.vendors import find, read
 
@@ -38,7 +38,7 @@ class RawRaster:
     """A raw image on disk, without map coordinates."""
 
     path: Path
-    rpc: Rpc
+    rpc: SensorModel
     """Its sensor model."""
 
     nodata: float | None

@@ -26,7 +26,7 @@ from processing.grid import OutputGrid
 from processing.heights import Floats, HeightGrid
 from processing.lattice import PATCH, Lattice, Terrain
 from processing.projection import near
-from processing.rpc import Rpc
+from processing.sensor import SensorModel
 
 Mask = NDArray[np.bool_]
 
@@ -127,7 +127,7 @@ def occluded_block(
     lattices: Sequence[tuple[Lattice, Part]],
     *,
     grid: OutputGrid,
-    rpc: Rpc,
+    rpc: SensorModel,
     terrain: Terrain,
     relief: tuple[float, float],
 ) -> Mask:
@@ -166,7 +166,9 @@ def occluded_block(
     return hidden
 
 
-def _rays(grid: OutputGrid, rpc: Rpc, terrain: Terrain, corners: list[tuple[int, int]], height_m: float) -> Floats:
+def _rays(
+    grid: OutputGrid, rpc: SensorModel, terrain: Terrain, corners: list[tuple[int, int]], height_m: float
+) -> Floats:
     """How rays go in the DEM, at every `SPACING`-th pixel of patches: shape (patches, 2, n, n)."""
     along = np.arange(0, PATCH + 1, SPACING, dtype=np.float64)
     first = np.array(corners, dtype=np.float64)[:, :, None, None]
@@ -187,11 +189,11 @@ def _cells(places: list[Floats], rays: Floats, terrain: Terrain, rise_m: float) 
     return terrain.cells(row, col)
 
 
-def sight(lon: Floats, lat: Floats, rpc: Rpc, terrain: Terrain, height_m: float) -> Floats:
+def sight(lon: Floats, lat: Floats, rpc: SensorModel, terrain: Terrain, height_m: float) -> Floats:
     """How far rays go in the DEM while they rise a metre towards the sensor.
 
-    The derivative of `Rpc.locate` by height at a fixed image point, which follows from the derivatives of `project`
-    and needs no image point: with g the ground and p the image position, dg/dh = -(∂p/∂g)⁻¹ ∂p/∂h.
+    The derivative of `SensorModel.locate` by height at a fixed image point, which follows from the derivatives of
+    `project` and needs no image point: with g the ground and p the image position, dg/dh = -(∂p/∂g)⁻¹ ∂p/∂h.
 
     Parameters
     ----------
@@ -205,7 +207,8 @@ def sight(lon: Floats, lat: Floats, rpc: Rpc, terrain: Terrain, height_m: float)
     -------
     Rows and columns of the DEM, shape (2, …); NaN where there is no place.
     """
-    east, north, up = _NUDGE * rpc.lon_scale, _NUDGE * rpc.lat_scale, _NUDGE * rpc.height_scale
+    domain = rpc.domain
+    east, north, up = _NUDGE * domain.lon_half, _NUDGE * domain.lat_half, _NUDGE * domain.height_half_m
     by_lon, by_lat, by_height = (
         (np.stack(rpc.project(lon + x, lat + y, height_m + z)) - np.stack(rpc.project(lon - x, lat - y, height_m - z)))
         / (2 * (x + y + z))
@@ -216,14 +219,14 @@ def sight(lon: Floats, lat: Floats, rpc: Rpc, terrain: Terrain, height_m: float)
         lon_m = (by_height[1] * by_lat[0] - by_height[0] * by_lat[1]) / det
         lat_m = (by_height[0] * by_lon[1] - by_height[1] * by_lon[0]) / det
         ends = [
-            np.stack(terrain.position(near(lon + way * lon_m, rpc.lon_off), lat + way * lat_m, middle=rpc.lon_off))
+            np.stack(terrain.position(near(lon + way * lon_m, domain.lon), lat + way * lat_m, middle=domain.lon))
             for way in (-_RISE_M, _RISE_M)
         ]
         rays = (ends[1] - ends[0]) / (2 * _RISE_M)
     return np.where(np.isfinite(rays).all(axis=0), rays, np.nan)
 
 
-def ceiling(rpc: Rpc, shape: tuple[int, int], terrain: Relief, relief: tuple[float, float]) -> float:
+def ceiling(rpc: SensorModel, shape: tuple[int, int], terrain: Relief, relief: tuple[float, float]) -> float:
     """The highest terrain that can hide any of an image's ground, m above the ellipsoid.
 
     It may stand beside the image, and be higher than all that the image shows. So the rays are first followed as high
@@ -244,8 +247,8 @@ def ceiling(rpc: Rpc, shape: tuple[int, int], terrain: Relief, relief: tuple[flo
     low, middle = relief[0], (relief[0] + relief[1]) / 2
     row, col = np.meshgrid(np.linspace(-0.5, shape[0] - 0.5, 9), np.linspace(-0.5, shape[1] - 0.5, 9))
     lon, lat = rpc.locate(row.ravel(), col.ravel(), middle)
-    lon = near(lon, rpc.lon_off)
-    place, ray = np.stack(terrain.position(lon, lat, middle=rpc.lon_off)), sight(lon, lat, rpc, terrain, middle)
+    lon = near(lon, rpc.domain.lon)
+    place, ray = np.stack(terrain.position(lon, lat, middle=rpc.domain.lon)), sight(lon, lat, rpc, terrain, middle)
     top, found = np.inf, HIGHEST_M
     while found < top:
         top = found

@@ -6,8 +6,9 @@ affine change (Grodecki and Dial, PE&RS 69(1), 2003):
     row' = a0 + a1 · row + a2 · col        (row, col): where the model sees a point of the ground
     col' = b0 + b1 · row + b2 · col        (row', col'): where the image shows it
 
-What comes out is a plain RPC again. A shift goes into the offsets. A linear part goes into the numerators, without any
-error, where a coordinate keeps to itself or both have one denominator; else a new model is fitted.
+Of an RPC comes a plain RPC again. A shift goes into the offsets. A linear part goes into the numerators, without any
+error, where a coordinate keeps to itself or both have one denominator; else a new model is fitted. Any other sensor
+model is kept as it is, with the change behind it (`processing.corrected`).
 """
 
 from collections.abc import Collection, Sequence
@@ -19,8 +20,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from processing.corrected import Corrected
 from processing.errors import SensorModelError
-from processing.rpc import Floats, Rpc, fit
+from processing.rpc import Rpc, fit
+from processing.sensor import Floats, SensorModel
 
 Model = Literal["shift", "affine"]
 
@@ -96,8 +99,10 @@ class Correction:
         (a0, a1, a2), (b0, b1, b2) = self.row, self.col
         return a0 + a1 * rows + a2 * cols, b0 + b1 * rows + b2 * cols
 
-    def folded(self, rpc: Rpc) -> tuple[Rpc, float]:
-        """The plain RPC that sees ``apply(rpc.project(…))``, and by how many pixels it is off at most.
+    def folded(self, model: SensorModel) -> tuple[SensorModel, float]:
+        """The model that sees ``apply(model.project(…))``, and by how many pixels it is off at most.
+
+        Of an RPC a plain RPC.
 
         Raises
         ------
@@ -107,6 +112,9 @@ class Correction:
         (a0, a1, a2), (b0, b1, b2) = self.row, self.col
         if not a1 * b2 - a2 * b1 > 0:
             raise SensorModelError(f"correction {self.row}, {self.col}: it turns the image over; look at its points")
+        if not isinstance(model, Rpc):
+            return Corrected(model=model, row=self.row, col=self.col), 0.0
+        rpc = model
         one_denominator = np.array_equal(rpc.line_den, rpc.samp_den)
         if not one_denominator and (a2 or b1):
             return _refitted(rpc, self)
@@ -175,7 +183,7 @@ class PointResidual:
 class Refinement:
     """A sensor model made to meet control points, and how good it is where it was not made to."""
 
-    rpc: Rpc
+    rpc: SensorModel
     """The refined model."""
 
     model: Model
@@ -224,7 +232,7 @@ class Refinement:
 
 
 def refine(
-    rpc: Rpc, points: Sequence[ControlPoint], *, model: Model = "shift", check: Collection[str] = ()
+    rpc: SensorModel, points: Sequence[ControlPoint], *, model: Model = "shift", check: Collection[str] = ()
 ) -> Refinement:
     """Correct a model by control points; those that contradict the others are rejected and named.
 
@@ -422,18 +430,19 @@ def _among(points: Sequence[ControlPoint], check: Collection[str]) -> NDArray[np
     return np.array([name in check for name in ids], dtype=bool)
 
 
-def _check_place(rpc: Rpc, points: Sequence[ControlPoint], lon: Floats, lat: Floats) -> None:
-    east = (lon - rpc.lon_off + 180) % 360 - 180
-    far = np.flatnonzero(np.maximum(np.abs(east) / rpc.lon_scale, np.abs(lat - rpc.lat_off) / rpc.lat_scale) > _FAR)
+def _check_place(rpc: SensorModel, points: Sequence[ControlPoint], lon: Floats, lat: Floats) -> None:
+    domain = rpc.domain
+    east = (lon - domain.lon + 180) % 360 - 180
+    far = np.flatnonzero(np.maximum(np.abs(east) / domain.lon_half, np.abs(lat - domain.lat) / domain.lat_half) > _FAR)
     if far.size:
         raise SensorModelError(
             f"control point {points[far[0]].id}: lon {lon[far[0]]:.5f}, lat {lat[far[0]]:.5f} is far from the scene "
-            f"({far.size} of {lon.size} points are), which shows about lon {rpc.lon_off:.4f} ± {rpc.lon_scale:.4f}, "
-            f"lat {rpc.lat_off:.4f} ± {rpc.lat_scale:.4f}"
+            f"({far.size} of {lon.size} points are), which shows about lon {domain.lon:.4f} ± {domain.lon_half:.4f}, "
+            f"lat {domain.lat:.4f} ± {domain.lat_half:.4f}"
         )
 
 
-def _on_ground(rpc: Rpc, ground: tuple[Floats, Floats, Floats], off: Floats) -> Floats:
+def _on_ground(rpc: SensorModel, ground: tuple[Floats, Floats, Floats], off: Floats) -> Floats:
     """Metres on the ground that changes of image coordinates (n, 2) mean there; NaN for NaN."""
     lon, lat, height = ground
     row, col = rpc.project(*ground)

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from processing import kernel
 from processing.errors import SensorModelError
-
-Floats = NDArray[np.float64]
+from processing.sensor import Domain, Floats
 
 _OFFSETS = ("line_off", "samp_off", "lat_off", "lon_off", "height_off")
 _SCALES = ("line_scale", "samp_scale", "lat_scale", "lon_scale", "height_scale")
@@ -87,6 +86,23 @@ class Rpc:
 
     def __hash__(self) -> int:
         return hash(self.packed().tobytes())
+
+    @property
+    def kind(self) -> str:
+        """As an item's lineage calls it."""
+        return "rational polynomial model"
+
+    @property
+    def domain(self) -> Domain:
+        """The ground for which it was fitted."""
+        return Domain(
+            lon=self.lon_off,
+            lat=self.lat_off,
+            height_m=self.height_off,
+            lon_half=self.lon_scale,
+            lat_half=self.lat_scale,
+            height_half_m=self.height_scale,
+        )
 
     def packed(self) -> Floats:
         """The model as the kernels take it: offsets, scales (line, sample, lat, lon, height), 4 × 20 coefficients."""

@@ -23,7 +23,7 @@ from processing.dem import Dem
 from processing.errors import DeliveryError, HeightsError, SensorModelError
 from processing.manifest import MANIFEST, ROLES, read_manifest
 from processing.raster import check_whole, open_raster, sha256
-from processing.rpc import Rpc
+from processing.sensor import SensorModel
 
 DATA_TYPES: Final = ("uint8", "uint16", "int16", "uint32", "int32", "float32")
 """What a pixel of a scene can be."""
@@ -43,7 +43,7 @@ class SceneRaster:
     """One of `ROLES`."""
 
     path: Path
-    rpc: Rpc
+    rpc: SensorModel
     """Its sensor model."""
 
     rpc_rms_px: float | None
@@ -277,7 +277,7 @@ def _check_cloud_mask(path: Path, data_type: str, bands: int) -> None:
                 )
 
 
-def _rpc(folder: Path, raster: Path, name: str | None) -> Rpc:
+def _rpc(folder: Path, raster: Path, name: str | None) -> SensorModel:
     """The sensor model in the named file, else in the raster's sidecars or tag."""
     try:
         return vendors.find(raster) if name is None else vendors.read(_inside(folder, name, "rasters.rpc"), raster)

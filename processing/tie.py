@@ -34,8 +34,8 @@ from processing.heights import HeightGrid
 from processing.projection import Floats, near
 from processing.raster import open_raster
 from processing.refine import fit_field
-from processing.rpc import Rpc
 from processing.scene import CLEAR
+from processing.sensor import SensorModel
 
 MIN_CORRELATION: Final = 0.75
 """Less alike, and they show something else."""
@@ -74,7 +74,7 @@ class RawImage:
 
     name: str
     path: Path
-    rpc: Rpc
+    rpc: SensorModel
     height: int
     width: int
     nodata: float | None = None
@@ -201,7 +201,7 @@ class _Terrain:
         rows, cols = (cell[0] - margin_px, cell[1] + margin_px), (cell[2] - margin_px, cell[3] + margin_px)
         row, col, height = np.meshgrid(rows, cols, [levels[0] - 20, levels[1] + 20])
         lon, lat = image.rpc.locate(row, col, height)
-        middle = image.rpc.lon_off
+        middle = image.rpc.domain.lon
         grid = dem.cells(*dem.position(near(lon, middle), lat, middle=middle))
         return cls(dem=dem, grid=grid, middle=middle, start_m=(levels[0] + levels[1]) / 2)
 
@@ -209,7 +209,7 @@ class _Terrain:
         """Metres above the ellipsoid; NaN where unknown."""
         return self.grid.at(*self.dem.position(near(lon, self.middle), lat, middle=self.middle))
 
-    def meet(self, rpc: Rpc, row: Floats, col: Floats) -> tuple[Floats, Floats, Floats]:
+    def meet(self, rpc: SensorModel, row: Floats, col: Floats) -> tuple[Floats, Floats, Floats]:
         """Longitude, latitude and height where rays meet the terrain; NaN where none is known or the ray grazes it."""
         height = np.full(row.shape, self.start_m)
         for _ in range(_MAX_FALLS):
@@ -304,7 +304,7 @@ class _Reach:
         return near_line
 
 
-def _transfer(source: Rpc, target: Rpc, place: tuple[float, float], height: float) -> Floats:
+def _transfer(source: SensorModel, target: SensorModel, place: tuple[float, float], height: float) -> Floats:
     """Where the target shows what the source does, at a height."""
     return np.array(target.project(*source.locate(*place, height), height))
 
@@ -475,8 +475,8 @@ def _read(image: RawImage, cell: _Cell, margin: int) -> _Window:
 def _clear(image: RawImage, clouds: RawImage, top: int, bottom: int, left: int, right: int) -> NDArray[np.bool_]:
     """Which pixels of a window the cloud mask calls clear; through the ground, for the mask has its own pixels."""
     nodes = np.meshgrid(np.linspace(top, bottom - 1, 5), np.linspace(left, right - 1, 5), indexing="ij")
-    ground = image.rpc.locate(*nodes, image.rpc.height_off)
-    there = clouds.rpc.project(*ground, image.rpc.height_off)
+    ground = image.rpc.locate(*nodes, image.rpc.domain.height_m)
+    there = clouds.rpc.project(*ground, image.rpc.domain.height_m)
     fine = np.meshgrid(np.linspace(0, 4, bottom - top), np.linspace(0, 4, right - left), indexing="ij")
     row, col = (np.rint(ndimage.map_coordinates(part, fine, order=1)).astype(int) for part in there)
     inside = _inside(clouds, row, col)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 if TYPE_CHECKING:
-    from processing.rpc import Rpc
+    from processing.sensor import SensorModel
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -128,7 +128,9 @@ def ortho(
     click.echo(f"{output}: {size} in {grid.crs}", err=True)
 
 
-def _refined(rpc: "Rpc", gcps: Path, *, datum: str, geoid: Path | None, model: Literal["shift", "affine"]) -> "Rpc":
+def _refined(
+    rpc: "SensorModel", gcps: Path, *, datum: str, geoid: Path | None, model: Literal["shift", "affine"]
+) -> "SensorModel":
     """Move a sensor model to control points, and say how well it meets those that it was not moved to."""
     from processing.control import read_control
     from processing.dem import ELLIPSOID, VerticalDatum
