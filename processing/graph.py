@@ -27,7 +27,7 @@ from processing.projection import is_geographic
 from processing.raster import open_raster
 from processing.sensor import SensorModel
 from processing.tile import Compression
-from processing.vendors import find, read
+from processing.vendors import find, read_model
 
 if TYPE_CHECKING:  # a thread pool does not need it, and it takes half a second to import
     from distributed import Client
@@ -56,7 +56,7 @@ class RawRaster:
             It has no sensor model.
         """
         with open_raster(path) as dataset:
-            model = find(path) if rpc is None else read(rpc, path)
+            model = find(path) if rpc is None else read_model(rpc, path)
             return cls(path=path, rpc=model, nodata=dataset.nodata)
 
     def image(self) -> Image:

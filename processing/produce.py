@@ -25,6 +25,7 @@ from processing.graph import OrthoResult, RawRaster, orthorectify
 from processing.grid import OutputGrid
 from processing.ground import choose_grid
 from processing.quality import clear_area, cloud_cover_pct, footprint, multihash
+from processing.rpc import Rpc
 from processing.scene import Scene, SceneRaster
 from processing.thumbnail import write_thumbnail
 
@@ -270,11 +271,12 @@ def _lineage(scene: Scene, heights: Dem) -> str:
         f"{raster.role} {raster.rpc_rms_px:.3g} px rms"
         + (f", {raster.rpc_max_px:.3g} px at most" if raster.rpc_max_px is not None else "")
         for raster in scene.rasters
-        if raster.rpc_rms_px is not None
+        if raster.rpc_rms_px is not None and isinstance(raster.rpc, Rpc)
     ]
+    kinds = " and ".join(dict.fromkeys(raster.rpc.kind for raster in scene.rasters))
     fit = f" (fit to the rigorous model: {'; '.join(residuals)})" if residuals else ""
     return (
-        f"Orthorectified by rational polynomial model{fit} and the DEM {heights.surface.path.name} "
+        f"Orthorectified by {kinds}{fit} and the DEM {heights.surface.path.name} "
         f"(vertical datum: {heights.datum.name}); bilinear, masks nearest neighbour"
     )
 

@@ -44,7 +44,7 @@ class SceneRaster:
 
     path: Path
     rpc: SensorModel
-    """Its sensor model."""
+    """Its sensor model: the rigorous one that the manifest names, else the RPC."""
 
     rpc_rms_px: float | None
     """How well the RPC repeats the rigorous model it was fitted to, where the vendor says so."""
@@ -221,7 +221,7 @@ def _read_raster(folder: Path, entry: Mapping[str, Any]) -> SceneRaster:
     return SceneRaster(
         role=entry["role"],
         path=path,
-        rpc=_rpc(folder, path, entry.get("rpc")),
+        rpc=_sensor_model(folder, path, entry),
         rpc_rms_px=entry.get("rpc_rms_px"),
         rpc_max_px=entry.get("rpc_max_px"),
         bands=bands,
@@ -277,9 +277,12 @@ def _check_cloud_mask(path: Path, data_type: str, bands: int) -> None:
                 )
 
 
-def _rpc(folder: Path, raster: Path, name: str | None) -> SensorModel:
-    """The sensor model in the named file, else in the raster's sidecars or tag."""
+def _sensor_model(folder: Path, raster: Path, entry: Mapping[str, Any]) -> SensorModel:
+    """The model in the file that is named as `model`, else as `rpc`, else in the raster's sidecars or tag."""
     try:
-        return vendors.find(raster) if name is None else vendors.read(_inside(folder, name, "rasters.rpc"), raster)
+        for name in ("model", "rpc"):
+            if entry.get(name) is not None:
+                return vendors.read_model(_inside(folder, entry[name], f"rasters.{name}"), raster)
+        return vendors.find(raster)
     except SensorModelError as error:
         raise DeliveryError(str(error)) from None

@@ -10,6 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from processing.errors import SensorModelError
+
 Floats = NDArray[np.float64]
 
 
@@ -104,3 +106,42 @@ def domain_of(model: SensorModel, shape: tuple[int, int], heights: tuple[float, 
         lat_half=float(np.ptp(lat)) / 2,
         height_half_m=(heights[1] - heights[0]) / 2,
     )
+
+
+def check_extent(shape: tuple[int, int], heights: tuple[float, float]) -> None:
+    """Refuse an image without pixels, and ground whose lowest height is not below its highest.
+
+    Raises
+    ------
+    SensorModelError
+        It is one.
+    """
+    if min(shape) < 1:
+        raise SensorModelError(f"camera: {shape[0]} rows, {shape[1]} columns; give the size of the image in pixels")
+    if not (np.isfinite(heights).all() and heights[0] < heights[1]):
+        raise SensorModelError(
+            f"camera: ground from {heights[0]} to {heights[1]} m; give its lowest and highest height over the ellipsoid"
+        )
+
+
+def refuse_lost(lon: Floats, row: Floats, col: Floats, height: Floats, *, what: str) -> None:
+    """Raise an error where no ground was found.
+
+    Raises
+    ------
+    SensorModelError
+        Some longitude is NaN.
+    """
+    lost = np.flatnonzero(np.isnan(lon))
+    if lost.size:
+        first = lost[0]
+        raise SensorModelError(
+            f"{what}: row {row.flat[first]:.1f}, column {col.flat[first]:.1f} sees no ground at "
+            f"{height.flat[first]:.1f} m; it looks over the horizon, from below, or past the lens"
+        )
+
+
+def broadcast(*values: ArrayLike) -> list[Floats]:
+    """Arrays of one shape, in memory of their own."""
+    parts = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in values))
+    return [np.array(part, dtype=np.float64, order="C") for part in parts]

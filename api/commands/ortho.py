@@ -34,10 +34,13 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Extent of the output in units of the CRS.  [default: the whole scene]",
 )
 @click.option(
+    "--model",
     "--rpc",
+    "sensor",
     type=EXISTING,
     metavar="FILE",
-    help="The sensor model, in any format of docs/sensor-models.md.  [default: the one beside SRC or inside it]",
+    help="The sensor model: an RPC, a frame or a pushbroom camera, in any format of docs/sensor-models.md.  "
+    "[default: the RPC beside SRC or inside it]",
 )
 @click.option(
     "--gcps",
@@ -78,7 +81,7 @@ def ortho(
     resampling: str,
     compress: Literal["zstd", "deflate", "none"],
     threads: int | None,
-    rpc: Path | None,
+    sensor: Path | None,
     gcps: Path | None,
     gcps_datum: str | None,
     model: Literal["shift", "affine"],
@@ -86,7 +89,7 @@ def ortho(
 ) -> None:
     """Orthorectify a raw scene into a Cloud-Optimized GeoTIFF.
 
-    The sensor model is the RPC that the vendor delivered: a file beside SRC, or inside it.
+    The sensor model is the RPC that the vendor delivered, a file beside SRC or inside it, or what --model names.
 
     \b
     Examples:
@@ -107,7 +110,7 @@ def ortho(
     from processing.ground import choose_grid
 
     heights = Dem.open(dem, vertical_datum=dem_datum, geoid=geoid)
-    raster = RawRaster.open(src, rpc=rpc)
+    raster = RawRaster.open(src, rpc=sensor)
     if gcps is not None:
         raster = replace(raster, rpc=_refined(raster.rpc, gcps, datum=str(gcps_datum), geoid=geoid, model=model))
     image = raster.image()
