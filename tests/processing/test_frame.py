@@ -143,7 +143,7 @@ def test_models_are_values(tmp_path):
         ({"principal": (np.nan, 0.0)}, "finite numbers"),
         ({"axes": np.diag([1.0, 1.0, -1.0])}, "the rotation is none"),
         ({"axes": np.eye(3) * 1.1}, "the rotation is none"),
-        ({"heights_m": (0.0, 900.0)}, "at 900.0 m, not above its highest ground"),
+        ({"heights_m": (0.0, 901.0)}, "at 900.0 m, not above its highest ground"),
         ({"heights_m": (10.0, 0.0)}, "ground from 10.0 to 0.0 m"),
     ],
 )
@@ -298,10 +298,15 @@ def make(folder, dem, grid):
     return block
 
 
-@given(row=st.integers(0, 300), col=st.integers(0, 300), height=st.integers(1, 300), width=st.integers(1, 300))
-@settings(max_examples=8, deadline=None)
-def test_pixels_do_not_depend_on_the_block(make, row, col, height, width):
-    expected = make()[:, row : row + height, col : col + width]
+@pytest.fixture(scope="module")
+def whole(make):
+    return make()
+
+
+@given(row=st.integers(0, 300), col=st.integers(0, 300), height=st.integers(1, 60), width=st.integers(1, 60))
+@settings(max_examples=6, deadline=None)
+def test_pixels_do_not_depend_on_the_block(make, whole, *, row, col, height, width):
+    expected = whole[:, row : row + height, col : col + width]
     found = make(row=row, col=col, height=expected.shape[1], width=expected.shape[2])
     assert np.array_equal(found, expected)
 
@@ -311,14 +316,14 @@ def test_terrain_near_the_camera_hides_what_lies_behind_it_in_its_own_perspectiv
 
     def ridge(lon, lat):
         east = (lon - 5.3) * 80_000
-        return 480 + 180 * np.exp(-((east - 60) ** 2) / (2 * 25.0**2)) + 0.0 * lat
+        return 480 + 180 * np.exp(-((east - 150) ** 2) / (2 * 18.0**2)) + 0.0 * lat
 
     step = 2e-5
     west, north = 5.3 - 300 * step, 44.1 + 300 * step
     x, y = west + step * np.arange(601), north - step * np.arange(601)
     path = write_heights(tmp_path / "dem.tif", ridge(*np.meshgrid(x, y)), west=west, north=north, step=step)
     dem = Dem.open(path, vertical_datum="ellipsoid")
-    camera = drone(omega_deg=0.0, phi_deg=5.0, kappa_deg=0.0, focal_px=200.0, heights_m=(450.0, 700.0))
+    camera = drone(omega_deg=0.0, phi_deg=-5.0, kappa_deg=0.0, focal_px=200.0, heights_m=(450.0, 700.0))
     image = replace(IMAGE, rpc=camera)
     grid = choose_grid(camera, (240, 320), dem, resolution=2.0)
     inside = reach(image, grid, dem)
