@@ -1,7 +1,8 @@
 """Compiled code of the rigorous cameras: Earth-fixed geometry, frame cameras, pushbroom cameras.
 
 In one file for the reason of `processing.kernel`: numba's cache looks only at the file of the function that was called.
-Each point is computed from its own inputs alone. Earth-fixed (ECEF) coordinates are metres on WGS 84.
+Each point is computed from its own inputs alone; what divides by zero is no number, and so no ground. Earth-fixed
+(ECEF) coordinates are metres on WGS 84.
 """
 
 # ruff: noqa: PLR0917 - compiled functions take their arguments by position
@@ -26,8 +27,9 @@ MAX_STEPS = 30
 TOLERANCE_M = 1e-6
 """Last step of Newton's method along a ray; the error behind it is its square over the Earth's radius, so nothing."""
 
-TOLERANCE_ROWS = 1e-8
-"""Last step of a search along the rows of a pushbroom camera; the error behind it is its square."""
+TOLERANCE_ROWS = 1e-4
+"""Last step of the secants along the rows of a pushbroom camera; the error behind it is smaller by another factor of
+some 1e-4, as each secant's is: rows are even to a few per cent over a whole scene."""
 
 TOLERANCE_LOOK = 1e-9
 """Last step of Newton's method for look angles, in focal lengths or half lines; the error behind it is its square."""
@@ -36,7 +38,7 @@ _ALIKE = 1 - 1e-12
 """Cosine between two quaternions that are interpolated linearly."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def earth_fixed(lon: float, lat: float, height: float) -> Vector:
     """ECEF metres of a geodetic place."""
     lam, phi = radians(lon), radians(lat)
@@ -45,7 +47,7 @@ def earth_fixed(lon: float, lat: float, height: float) -> Vector:
     return ring * cos(lam), ring * sin(lam), (normal * (1 - _E2) + height) * sin(phi)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def geodetic(x: float, y: float, z: float) -> Vector:
     """Longitude and latitude in degrees and height in metres of an ECEF point.
 
@@ -64,7 +66,7 @@ def geodetic(x: float, y: float, z: float) -> Vector:
     return degrees(atan2(y, x)), degrees(atan2(sine, cosine)), height
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def meet(origin: Vector, ahead: Vector, height: float) -> tuple[float, float]:
     """Longitude and latitude where a ray comes down to a height; NaN where it does not, or begins below it.
 
@@ -100,7 +102,7 @@ def meet(origin: Vector, ahead: Vector, height: float) -> tuple[float, float]:
     return (lon if lon < 180.0 else lon - 360.0), lat
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def meet_all(origin: Floats, ahead: Floats, height: Floats) -> tuple[Floats, Floats]:
     """`meet` for many rays: shapes (n, 3), (n, 3), (n,)."""
     lon, lat = np.empty(height.size), np.empty(height.size)
@@ -114,7 +116,7 @@ def meet_all(origin: Floats, ahead: Floats, height: Floats) -> tuple[Floats, Flo
 # ── frame cameras ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _lens(k: Floats, x: float, y: float) -> tuple[float, float]:
     """Where a lens shows what a pinhole would show at (x, y), in focal lengths; k1, k2, k3, p1, p2."""
     square = x * x + y * y
@@ -125,7 +127,7 @@ def _lens(k: Floats, x: float, y: float) -> tuple[float, float]:
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _through_lens(k: Floats, farthest: float, x: float, y: float) -> tuple[float, float]:
     """The inverse of `_lens` by Newton's method; NaN where nothing within the farthest radius is shown there."""
     u, v = x, y
@@ -148,7 +150,7 @@ def _through_lens(k: Floats, farthest: float, x: float, y: float) -> tuple[float
     return np.nan, np.nan
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def project_frame(
     camera: Floats, lens: Floats, farthest: float, lon: Floats, lat: Floats, height: Floats
 ) -> tuple[Floats, Floats]:
@@ -178,7 +180,7 @@ def project_frame(
     return row, col
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def locate_frame(
     camera: Floats, lens: Floats, farthest: float, row: Floats, col: Floats, height: Floats
 ) -> tuple[Floats, Floats]:
@@ -199,7 +201,7 @@ def locate_frame(
 # ── pushbroom cameras ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _interval(knots: Floats, at: float) -> int:
     """The interval between knots that holds a value; the first or last one beyond the ends."""
     low, high = 0, knots.size - 2
@@ -212,14 +214,14 @@ def _interval(knots: Floats, at: float) -> int:
     return low
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _between(knots: Floats, values: Floats, at: float) -> float:
     """Linear between knots, and straight on beyond the ends."""
     k = _interval(knots, at)
     return float(values[k] + (values[k + 1] - values[k]) * (at - knots[k]) / (knots[k + 1] - knots[k]))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _position(times: Floats, states: Floats, at: float) -> Vector:
     """Cubic Hermite interpolation of positions and velocities, shape (n, 6); straight on beyond the ends."""
     k = _interval(times, at)
@@ -245,7 +247,7 @@ def _position(times: Floats, states: Floats, at: float) -> Vector:
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _attitude(times: Floats, quaternions: Floats, at: float) -> tuple[float, float, float, float]:
     """The shortest turn between neighbours, at an even rate (Shoemake's slerp, 1985); at rest beyond the ends.
 
@@ -265,7 +267,7 @@ def _attitude(times: Floats, quaternions: Floats, at: float) -> tuple[float, flo
     return w / length, x / length, y / length, z / length
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _turned(q: tuple[float, float, float, float], v: Vector) -> Vector:
     """A vector turned by a unit quaternion (w, x, y, z)."""
     w, x, y, z = q
@@ -277,7 +279,7 @@ def _turned(q: tuple[float, float, float, float], v: Vector) -> Vector:
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _polynomial(c: Floats, u: float) -> float:
     value = 0.0
     for k in range(c.size - 1, -1, -1):
@@ -285,7 +287,7 @@ def _polynomial(c: Floats, u: float) -> float:
     return value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _slope(c: Floats, u: float) -> float:
     value = 0.0
     for k in range(c.size - 1, 0, -1):
@@ -293,7 +295,7 @@ def _slope(c: Floats, u: float) -> float:
     return value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _detector(across: Floats, tangent: float) -> float:
     """Where along the detectors the tangent across the flight is met; NaN where Newton's method does not end."""
     u = 0.0
@@ -308,7 +310,28 @@ def _detector(across: Floats, tangent: float) -> float:
     return np.nan
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _off_plane(
+    now: float,
+    point: Vector,
+    times: Floats,
+    states: Floats,
+    attitude_times: Floats,
+    quaternions: Floats,
+    along: Floats,
+    across: Floats,
+) -> tuple[float, float]:
+    """How far a point lies before the plane of the detectors, as a tangent, and its place along them; or NaN."""
+    px, py, pz = _position(times, states, now)
+    w, qx, qy, qz = _attitude(attitude_times, quaternions, now)
+    ahead, aside, down = _turned((w, -qx, -qy, -qz), (point[0] - px, point[1] - py, point[2] - pz))
+    if not down > 0.0:
+        return np.nan, np.nan
+    u = _detector(across, aside / down)
+    return ahead / down - _polynomial(along, u), u
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def project_pushbroom(
     lines: Floats,
     times: Floats,
@@ -343,25 +366,26 @@ def project_pushbroom(
     last = lines.shape[1] - 1
     line_s = (lines[1, last] - lines[1, 0]) / (lines[0, last] - lines[0, 0])
     start = (lines[1, 0] + lines[1, last]) / 2
+    # How fast a point in the middle passes: a first guess for all.
+    sight = _turned(
+        _attitude(attitude_times, quaternions, start), (_polynomial(along, 0.0), _polynomial(across, 0.0), 1.0)
+    )
+    middle_lon, middle_lat = meet(_position(times, states, start), sight, 0.0)
+    middle = earth_fixed(middle_lon, middle_lat, 0.0)
+    nudge = 16.0 * line_s
+    here, _ = _off_plane(start, middle, times, states, attitude_times, quaternions, along, across)
+    there, _ = _off_plane(start + nudge, middle, times, states, attitude_times, quaternions, along, across)
+    pace = (there - here) / nudge
     for k in range(lon.size):
-        x, y, z = earth_fixed(lon[k], lat[k], height[k])
-        now, before, miss_before, slope = start, start, 0.0, 0.0
+        point = earth_fixed(lon[k], lat[k], height[k])
+        now, before, miss_before, slope = start, start, 0.0, pace
         for step_number in range(MAX_STEPS):
-            px, py, pz = _position(times, states, now)
-            w, qx, qy, qz = _attitude(attitude_times, quaternions, now)
-            ahead, aside, down = _turned((w, -qx, -qy, -qz), (x - px, y - py, z - pz))
-            if not down > 0.0:
+            miss, u = _off_plane(now, point, times, states, attitude_times, quaternions, along, across)
+            if step_number > 0 and abs(now - before) > TOLERANCE_ROWS * abs(line_s):
+                slope = (miss - miss_before) / (now - before)
+            if slope == 0.0:
                 break
-            u = _detector(across, aside / down)
-            miss = ahead / down - _polynomial(along, u)
-            if step_number == 0:
-                step = 16.0 * line_s
-            else:
-                if abs(now - before) > 1e-4 * abs(line_s):
-                    slope = (miss - miss_before) / (now - before)
-                if slope == 0.0:
-                    break
-                step = -miss / slope
+            step = -miss / slope
             if not isfinite(step):
                 break
             before, miss_before = now, miss
@@ -373,7 +397,7 @@ def project_pushbroom(
     return row, col
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def locate_pushbroom(
     lines: Floats,
     times: Floats,

@@ -193,6 +193,8 @@ def test_the_principal_point_is_the_middle_and_the_lens_perfect_where_nothing_is
         ({"position": {"lon": 5.3, "lat": 44.1}}, "position"),
         ({"position": {"lon": 5.3, "lat": 94.1, "height_m": 900}}, "lat 94.1"),
         ({"orientation": {"omega_deg": 1, "phi_deg": 2, "kappa": 3}}, "orientation"),
+        ({"position": {"ecef_m": [0, 0, 0]}}, "finite numbers"),
+        ({"position": {"ecef_m": [0, 0, 0]}, "orientation": {"ecef_axes": np.eye(3).tolist()}}, "sees no ground"),
         ({"focal_mm": 8}, "focal_mm"),
         ({"distortion": {"k4": 8}}, "k4"),
         ({"focal_px": -3}, "focal_px"),

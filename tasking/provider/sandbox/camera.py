@@ -35,7 +35,7 @@ _BESIDE_S = 1.0
 _EPHEMERIS_S = 1.0
 """Time between positions of a model; cubics between them are good to a ten-millionth of a metre."""
 
-_ATTITUDE_S = 1 / 16
+_ATTITUDE_S = 1 / 32
 """Time between attitudes of a model; turns between them are even to some 1e-11 radians."""
 
 _FLIGHT_S = 64.0
