@@ -22,7 +22,7 @@ from processing.correction import Correction
 from processing.errors import SensorModelError
 from processing.field import TERMS, Model
 from processing.refine import ControlPoint
-from processing.rpc import Floats, Rpc
+from processing.sensor import Floats, SensorModel
 from processing.tie_point import TiePoint
 
 _LEAST_ROUNDS: Final = 2
@@ -36,7 +36,7 @@ class AdjustedScene:
     """What became of a scene's sensor model."""
 
     name: str
-    rpc: Rpc
+    rpc: SensorModel
     """The refined model."""
 
     correction: Correction

@@ -17,7 +17,7 @@ from processing.correction import Correction
 from processing.errors import SensorModelError
 from processing.field import LEAST_SIGMA_PX, REJECT, robust_sigma
 from processing.refine import ControlPoint, metres_per_degree
-from processing.rpc import Floats, Rpc
+from processing.sensor import Floats, SensorModel
 from processing.tie_point import TiePoint
 
 HUBER: Final = 2.0
@@ -40,7 +40,7 @@ class BlockScene:
     """An image of the block."""
 
     name: str
-    rpc: Rpc
+    rpc: SensorModel
     height: int
     """Rows."""
 

@@ -18,7 +18,7 @@ from processing.error_statistics import PlanarErrors, nmad, rmse
 from processing.errors import SensorModelError
 from processing.projection import Floats, near
 from processing.refine import ControlPoint, metres_per_degree
-from processing.rpc import Rpc
+from processing.sensor import SensorModel
 
 SAME_M: Final = 0.05
 """A check point so near to a control point is the same point of the ground."""
@@ -30,7 +30,9 @@ _ABOVE_M: Final = 100.0
 """Beyond the heights around the points at which rays begin, and end."""
 
 
-def measure_checks(rpc: Rpc, points: Sequence[ControlPoint], *, source: str, dem: Dem | None = None) -> CheckPoints:
+def measure_checks(
+    rpc: SensorModel, points: Sequence[ControlPoint], *, source: str, dem: Dem | None = None
+) -> CheckPoints:
     """Measure a sensor model, and the orthoimages that it makes on a DEM, by points that it has not seen.
 
     None is rejected: a check point that is wrong must be found by a person.
@@ -67,7 +69,7 @@ def measure_checks(rpc: Rpc, points: Sequence[ControlPoint], *, source: str, dem
     product, dem_m = np.full((2, len(points)), np.nan), np.full(len(points), np.nan)
     if dem is not None:
         product = _metres(_meet(rpc, dem, row, col, height), lon, lat, height)
-        dem_m = _heights(dem, lon, lat, rpc.lon_off) - height
+        dem_m = _heights(dem, lon, lat, rpc.domain.lon) - height
     met, over = np.isfinite(product).all(axis=0), np.isfinite(dem_m)
     return CheckPoints(
         source=source,
@@ -126,15 +128,15 @@ def _heights(dem: Dem, lon: ArrayLike, lat: ArrayLike, middle: float) -> Floats:
     return dem.cells(row, col).at(row, col)
 
 
-def _meet(rpc: Rpc, dem: Dem, row: Floats, col: Floats, height: Floats) -> tuple[Floats, Floats]:
+def _meet(rpc: SensorModel, dem: Dem, row: Floats, col: Floats, height: Floats) -> tuple[Floats, Floats]:
     """Longitude and latitude where rays first meet the terrain, from above; NaN where they meet none."""
     lon, lat = rpc.locate(row, col, height)
-    low, high = dem.height_range(*dem.position(near(lon, rpc.lon_off), lat, middle=rpc.lon_off))
+    low, high = dem.height_range(*dem.position(near(lon, rpc.domain.lon), lat, middle=rpc.domain.lon))
     low, high = min(low, float(height.min())) - _ABOVE_M, max(high, float(height.max())) + _ABOVE_M
     levels = np.linspace(high, low, int((high - low) / _STEP_M) + 2)
     met = np.full((2, row.size), np.nan)
     for k, (r, c) in enumerate(zip(row, col, strict=True)):
-        above = levels - _heights(dem, *rpc.locate(r, c, levels), rpc.lon_off)
+        above = levels - _heights(dem, *rpc.locate(r, c, levels), rpc.domain.lon)
         crossing = np.flatnonzero((above[:-1] >= 0) & (above[1:] < 0))
         if crossing.size:
             first = crossing[0]

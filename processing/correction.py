@@ -1,7 +1,8 @@
-"""An affine change of image coordinates, and the plain RPC that takes it in.
+"""An affine change of image coordinates, and the sensor model that takes it in.
 
-A shift goes into the offsets. A linear part goes into the numerators, without any error, where a coordinate keeps to
-itself or both have one denominator; else a new model is fitted.
+Of an RPC comes a plain RPC again. A shift goes into the offsets. A linear part goes into the numerators, without any
+error, where a coordinate keeps to itself or both have one denominator; else a new model is fitted. Any other sensor
+model is kept as it is, with the change behind it (`processing.corrected`).
 """
 
 from dataclasses import dataclass, replace
@@ -10,8 +11,10 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from processing.corrected import Corrected
 from processing.errors import SensorModelError
-from processing.rpc import Floats, Rpc, fit
+from processing.rpc import Rpc, fit
+from processing.sensor import Floats, SensorModel
 
 MAX_REFIT_PX: Final = 1e-3
 """Largest difference between a correction and the RPC that stands for it."""
@@ -46,8 +49,10 @@ class Correction:
         (a0, a1, a2), (b0, b1, b2) = self.row, self.col
         return a0 + a1 * rows + a2 * cols, b0 + b1 * rows + b2 * cols
 
-    def folded(self, rpc: Rpc) -> tuple[Rpc, float]:
-        """The plain RPC that sees ``apply(rpc.project(…))``, and by how many pixels it is off at most.
+    def folded(self, model: SensorModel) -> tuple[SensorModel, float]:
+        """The model that sees ``apply(model.project(…))``, and by how many pixels it is off at most.
+
+        Of an RPC a plain RPC.
 
         Raises
         ------
@@ -57,6 +62,9 @@ class Correction:
         (a0, a1, a2), (b0, b1, b2) = self.row, self.col
         if not a1 * b2 - a2 * b1 > 0:
             raise SensorModelError(f"correction {self.row}, {self.col}: it turns the image over; look at its points")
+        if not isinstance(model, Rpc):
+            return Corrected(model=model, row=self.row, col=self.col), 0.0
+        rpc = model
         one_denominator = np.array_equal(rpc.line_den, rpc.samp_den)
         if not one_denominator and (a2 or b1):
             return _refitted(rpc, self)

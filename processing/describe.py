@@ -13,6 +13,7 @@ from processing.dem import Dem
 from processing.masks import Flag, bitfields
 from processing.names import CLOUD_MASK, MULTISPECTRAL, PANCHROMATIC, PANSHARPENED, QUALITY_MASK, REFLECTANCE, THUMBNAIL
 from processing.quality import multihash
+from processing.rpc import Rpc
 from processing.scene import Scene
 from processing.statistics import band_statistics
 
@@ -136,15 +137,15 @@ def _lineage(scene: Scene, heights: Dem, footprint: Footprint) -> str:
         f"{raster.role} {raster.rpc_rms_px:.3g} px rms"
         + (f", {raster.rpc_max_px:.3g} px at most" if raster.rpc_max_px is not None else "")
         for raster in scene.rasters
-        if raster.rpc_rms_px is not None
+        if raster.rpc_rms_px is not None and isinstance(raster.rpc, Rpc)
     ]
+    kinds = " and ".join(dict.fromkeys(raster.rpc.kind for raster in scene.rasters))
     fit = f" (fit to the rigorous model: {'; '.join(residuals)})" if residuals else ""
     filled = ""
     if heights.fill_height is not None:
         filled = f": {heights.uncovered_pct(footprint.polygons):.1f} % of this picture"
     return (
-        f"Orthorectified by rational polynomial model{fit} and the DEM {heights.description}{filled}; bilinear, masks "
-        "nearest neighbour"
+        f"Orthorectified by {kinds}{fit} and the DEM {heights.description}{filled}; bilinear, masks nearest neighbour"
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from processing.correction import Correction
 from processing.errors import SensorModelError
-from processing.rpc import Floats
+from processing.sensor import Floats
 
 Model = Literal["shift", "affine"]
 

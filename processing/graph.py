@@ -28,9 +28,9 @@ from processing.opacity import hide, layers
 from processing.ortho import METHODS, Block, Faults, Image, Part, Pixels, Reach, judge_block, orthorectify_block
 from processing.projection import is_geographic
 from processing.raster import open_raster
-from processing.rpc import Rpc
+from processing.sensor import SensorModel
 from processing.tile import Compression
-from processing.vendors import find, read
+from processing.vendors import find, read_model
 
 if TYPE_CHECKING:  # a thread pool does not need it, and it takes half a second to import
     from distributed import Client
@@ -43,7 +43,7 @@ class RawRaster:
     """A raw image on disk, without map coordinates."""
 
     path: Path
-    rpc: Rpc
+    rpc: SensorModel
     """Its sensor model."""
 
     nodata: float | None
@@ -61,7 +61,7 @@ class RawRaster:
             It has no sensor model.
         """
         with open_raster(path) as dataset:
-            model = find(path) if rpc is None else read(rpc, path)
+            model = find(path) if rpc is None else read_model(rpc, path)
             return cls(path=path, rpc=model, nodata=dataset.nodata)
 
     def image(self) -> Image:

@@ -13,7 +13,7 @@ from processing.errors import HeightsError, OutputError
 from processing.grid import OutputGrid
 from processing.ortho import Image, Reach
 from processing.projection import Floats, from_lon_lat, is_geographic, near
-from processing.rpc import Rpc
+from processing.sensor import Domain, SensorModel
 
 MAX_PIXELS: Final = 4_000_000
 """Rows or columns of an output grid; a larger one is a resolution in the wrong unit."""
@@ -34,7 +34,7 @@ _LEVEL_M: Final = 15.0
 """Steps in height down a ray; terrain that is thinner is met between two steps or by the next ray."""
 
 
-def relief(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> tuple[float, float]:
+def relief(model: SensorModel, shape: tuple[int, int], dem: Dem) -> tuple[float, float]:
     """Lowest and highest terrain that the image can show, m above the ellipsoid.
 
     The ground under the model's own heights is searched first, then the ground under the heights found there.
@@ -44,10 +44,10 @@ def relief(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> tuple[float, float]:
     HeightsError
         The DEM knows no height there at all.
     """
-    return _relief(_Rays.of(rpc, shape), dem)
+    return _relief(_Rays.of(model, shape), dem)
 
 
-def outline(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> tuple[Floats, Floats]:
+def outline(model: SensorModel, shape: tuple[int, int], dem: Dem) -> tuple[Floats, Floats]:
     """Longitude and latitude, without a jump at ±180°, of the terrain that the image's edge shows, once around.
 
     Each ray goes down in steps from above the highest terrain; where its height above the terrain first changes its
@@ -58,7 +58,7 @@ def outline(rpc: Rpc, shape: tuple[int, int], dem: Dem) -> tuple[Floats, Floats]
     HeightsError
         A ray meets none: the DEM does not cover the scene.
     """
-    rays = _Rays.of(rpc, shape)
+    rays = _Rays.of(model, shape)
     return _outline(rays, _relief(rays, dem), dem)
 
 
@@ -69,7 +69,8 @@ class _Rays:
     A ray is nearly straight: a polynomial through five places on it lies less than a thousandth of a pixel beside it.
     """
 
-    rpc: Rpc
+    model: SensorModel
+    domain: Domain
     row: Floats
     col: Floats
     lon: Floats
@@ -78,24 +79,26 @@ class _Rays:
     lat: Floats
 
     @classmethod
-    def of(cls, rpc: Rpc, shape: tuple[int, int]) -> Self:
+    def of(cls, model: SensorModel, shape: tuple[int, int]) -> Self:
         row, col = _edge(shape)
+        domain = model.domain
         z = np.cos((2 * np.arange(5) + 1) * np.pi / 10)
-        lon, lat = rpc.locate(row, col, (rpc.height_off + rpc.height_scale * z)[:, None])
+        lon, lat = model.locate(row, col, (domain.height_m + domain.height_half_m * z)[:, None])
         powers = np.linalg.inv(np.vander(z, increasing=True))
-        return cls(rpc, row, col, powers @ near(lon, rpc.lon_off), powers @ lat)
+        return cls(model, domain, row, col, powers @ near(lon, domain.lon), powers @ lat)
 
     def at(self, heights: Floats) -> tuple[Floats, Floats]:
         """Longitude and latitude at each of the heights, for every ray: shape (points, heights)."""
-        powers = np.vander((heights - self.rpc.height_off) / self.rpc.height_scale, 5, increasing=True).T
+        powers = np.vander((heights - self.domain.height_m) / self.domain.height_half_m, 5, increasing=True).T
         return self.lon.T @ powers, self.lat.T @ powers
 
 
 def _relief(rays: _Rays, dem: Dem) -> tuple[float, float]:
-    low, high = rays.rpc.height_off - rays.rpc.height_scale, rays.rpc.height_off + rays.rpc.height_scale
+    middle, half = rays.domain.height_m, rays.domain.height_half_m
+    low, high = middle - half, middle + half
     for _ in range(2):
         lon, lat = rays.at(np.array([low, high]))
-        low, high = dem.height_range(*dem.position(lon, lat, middle=rays.rpc.lon_off))
+        low, high = dem.height_range(*dem.position(lon, lat, middle=rays.domain.lon))
     return low, high
 
 
@@ -103,7 +106,7 @@ def _outline(rays: _Rays, relief: tuple[float, float], dem: Dem) -> tuple[Floats
     low, high = relief
     levels = np.linspace(high + 1, low - 1, max(3, math.ceil((high - low + 2) / _LEVEL_M)))
     every_lon, every_lat = rays.at(levels)
-    cells = np.stack(dem.position(every_lon, every_lat, middle=rays.rpc.lon_off))
+    cells = np.stack(dem.position(every_lon, every_lat, middle=rays.domain.lon))
     # A small scene's ground is read at once, that of a large one piece by piece along its edge.
     area = np.prod(np.ptp(cells.reshape(2, -1), axis=1) + 3)
     segment = rays.row.size if area <= _AT_ONCE else _SEGMENT
@@ -118,13 +121,13 @@ def _outline(rays: _Rays, relief: tuple[float, float], dem: Dem) -> tuple[Floats
         number, step = np.arange(len(lon)), crossing.argmax(axis=1)
         before, after = above[number, step], above[number, step + 1]
         height = levels[step] + (levels[step + 1] - levels[step]) * before / (before - after)
-        met.append(np.stack(rays.rpc.locate(rays.row[part], rays.col[part], height)))
+        met.append(np.stack(rays.model.locate(rays.row[part], rays.col[part], height)))
     lon, lat = np.concatenate(met, axis=1)
-    return near(lon, rays.rpc.lon_off), lat
+    return near(lon, rays.domain.lon), lat
 
 
 def choose_grid(
-    rpc: Rpc,
+    rpc: SensorModel,
     shape: tuple[int, int],
     dem: Dem,
     *,
@@ -155,8 +158,8 @@ def choose_grid(
     OutputError
         The CRS is unknown or does not reach the scene; the grid would have no pixels or too many.
     """
-    lon, lat = rpc.locate(*_edge(shape), rpc.height_off) if bounds else outline(rpc, shape, dem)
-    lon = near(lon, rpc.lon_off)
+    lon, lat = rpc.locate(*_edge(shape), rpc.domain.height_m) if bounds else outline(rpc, shape, dem)
+    lon = near(lon, rpc.domain.lon)
     crs = crs or utm((lon.min() + lon.max()) / 2, (lat.min() + lat.max()) / 2)
     OutputGrid(crs=crs, transform=(1, 0, 0, 0, -1, 0), height=1, width=1)  # says so where the CRS is unknown
     side = _own_resolution(rpc, shape, crs) if resolution is None else resolution
@@ -219,7 +222,8 @@ def _scale(image: Image, grid: OutputGrid, row: float, col: float, height: float
     lon, lat = grid.lon_lat(rows, cols)
     if not np.isfinite(lon + lat).all():
         return 1.0, 1.0
-    spans = (np.hypot(*(part[1:] - part[0])) for part in image.rpc.project(near(lon, image.rpc.lon_off), lat, height))
+    seen = image.rpc.project(near(lon, image.rpc.domain.lon), lat, height)
+    spans = (np.hypot(*(part[1:] - part[0])) for part in seen)
     across, along = (1.0 if span < ABOUT_ONE else round(float(span), 3) for span in spans)
     return across, along
 
@@ -259,10 +263,10 @@ def utm(lon: float, lat: float) -> str:
     return f"EPSG:{(32600 if lat >= 0 else 32700) + zone}"
 
 
-def _own_resolution(rpc: Rpc, shape: tuple[int, int], crs: str) -> float:
+def _own_resolution(model: SensorModel, shape: tuple[int, int], crs: str) -> float:
     """Ground distance of neighbouring pixels at the centre, the mean of rows and columns, to two digits."""
     row, col = shape[0] / 2, shape[1] / 2
-    lon, lat = rpc.locate([row, row + 1, row], [col, col, col + 1], rpc.height_off)
+    lon, lat = model.locate([row, row + 1, row], [col, col, col + 1], model.domain.height_m)
     east = near(lon - lon[0], 0.0) * METRES_PER_DEGREE * np.cos(np.radians(lat[0]))
     north = (lat - lat[0]) * METRES_PER_DEGREE
     distance = math.sqrt(math.hypot(east[1], north[1]) * math.hypot(east[2], north[2]))

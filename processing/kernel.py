@@ -280,20 +280,6 @@ def image_positions(
 
 
 @njit(cache=True, nogil=True)
-def are_seen(
-    model: Floats, lon: Floats, lat: Floats, relief: tuple[float, float], image: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """Whether the image shows places at some height: between the lowest and highest each moves about straight."""
-    seen = np.zeros(lon.size, dtype=np.bool_)
-    for k in range(lon.size):
-        low_row, low_col = image_point(model, lon[k], lat[k], relief[0])
-        high_row, high_col = image_point(model, lon[k], lat[k], relief[1])
-        over_rows = max(low_row, high_row) >= -0.5 and min(low_row, high_row) < image[0] - 0.5
-        seen[k] = over_rows and max(low_col, high_col) >= -0.5 and min(low_col, high_col) < image[1] - 0.5
-    return seen
-
-
-@njit(cache=True, nogil=True)
 def warp(
     nodes: Floats,
     step: int,

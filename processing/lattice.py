@@ -23,7 +23,7 @@ from processing.errors import HeightsError
 from processing.grid import OutputGrid
 from processing.heights import HeightGrid
 from processing.projection import Floats, near
-from processing.rpc import Rpc
+from processing.sensor import SensorModel
 
 PATCH: Final = 256
 """Rows and columns of output pixels that share a lattice."""
@@ -111,7 +111,7 @@ class _Site:
     """What all lattices of one image have in common."""
 
     grid: OutputGrid
-    rpc: Rpc
+    model: SensorModel
     terrain: Terrain
 
     def places(self, corners: Sequence[tuple[int, int]], spacing: int) -> _Places:
@@ -124,8 +124,8 @@ class _Site:
         lon, lat = self.grid.lon_lat(row.ravel(), col.ravel())
         lost = ~(np.isfinite(lon) & np.isfinite(lat))
         lon, lat = np.where(lost, np.nan, lon), np.where(lost, np.nan, lat)
-        lon = near(lon, self.rpc.lon_off)
-        cells = self.terrain.position(lon, lat, middle=self.rpc.lon_off)
+        lon = near(lon, self.model.domain.lon)
+        cells = self.terrain.position(lon, lat, middle=self.model.domain.lon)
         return _Places(*(part.reshape(row.shape) for part in (lon, lat, *cells)))
 
     def polynomials(self, places: _Places, relief: Floats, degree: int) -> tuple[Floats, Floats]:
@@ -135,7 +135,7 @@ class _Site:
         """
         z, powers = _heights_and_powers(degree)
         heights = relief[:, 0, None] + relief[:, 1, None] * z
-        seen = self.rpc.project(places.lon[:, None], places.lat[:, None], heights[:, :, None, None])
+        seen = self.model.project(places.lon[:, None], places.lat[:, None], heights[:, :, None, None])
         row, col = (_sums(powers, part) for part in seen)
         return row, col
 
@@ -150,7 +150,7 @@ class _Site:
         worst = np.zeros(len(relief))
         for z in (-1.0, 1.0):
             heights = (relief[:, 0] + relief[:, 1] * z)[:, None, None]
-            for exact, terms in zip(self.rpc.project(some.lon, some.lat, heights), about, strict=True):
+            for exact, terms in zip(self.model.project(some.lon, some.lat, heights), about, strict=True):
                 off = np.abs(_sums(np.power(z, np.arange(degree + 1.0))[None], terms)[:, 0] - exact)
                 worst = np.maximum(worst, np.where(np.isnan(off), 0.0, off).max(axis=(1, 2)))
         return worst
@@ -163,7 +163,7 @@ class _Site:
 
 
 def make_lattices(
-    grid: OutputGrid, rpc: Rpc, terrain: Terrain, corners: Sequence[tuple[int, int]]
+    grid: OutputGrid, model: SensorModel, terrain: Terrain, corners: Sequence[tuple[int, int]]
 ) -> tuple[list[Lattice], HeightGrid]:
     """The lattices of the patches whose first pixels these are, each as coarse as its measured error allows.
 
@@ -172,10 +172,10 @@ def make_lattices(
     lattices, heights
         In the order of the corners; and the cells of the DEM that hold all of them.
     """
-    site = _Site(grid, rpc, terrain)
+    site = _Site(grid, model, terrain)
     places = site.places(corners, COARSEST // 2)
     heights = terrain.cells(places.row.ravel(), places.col.ravel())
-    relief = np.array([_relief(heights, places[k], rpc) for k in range(len(corners))])
+    relief = np.array([_relief(heights, places[k], model) for k in range(len(corners))])
     degrees = _degrees(site, places, relief)
     lattices: dict[int, Lattice] = {}
     for degree in sorted(set(degrees.tolist())):
@@ -232,7 +232,7 @@ def _finer(site: _Site, corner: tuple[int, int], relief: Floats, degree: int, er
             return step, exact[0][:, ::2, ::2]
 
 
-def _relief(heights: HeightGrid, places: _Places, rpc: Rpc) -> tuple[float, float]:
+def _relief(heights: HeightGrid, places: _Places, model: SensorModel) -> tuple[float, float]:
     """Middle and half of the heights under a patch; the sensor model's own where none is known."""
     known = heights.values
     if known.size and np.isfinite(places.row).any():
@@ -246,7 +246,7 @@ def _relief(heights: HeightGrid, places: _Places, rpc: Rpc) -> tuple[float, floa
         low, high = np.nanmin(known, initial=np.inf), np.nanmax(known, initial=-np.inf)
         if low <= high:
             return float((low + high) / 2), max(float((high - low) / 2), LEAST_HALF_M)
-    return rpc.height_off, rpc.height_scale
+    return model.domain.height_m, model.domain.height_half_m
 
 
 @cache

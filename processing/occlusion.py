@@ -12,6 +12,9 @@ without height hide nothing. Each pixel is decided from its own ray alone: the s
 How: a ray can go below the terrain only on a facet that rises faster than it. Those are found first, and mostly there
 are none. Behind each a shade is cast, an upper bound of the heights that it may hide; only ground in the shade is
 followed along its ray, and only until that has left the shade.
+
+From orbit the rays of a place are parallel at all heights of the terrain. From an aircraft they are not: there each
+pixel's direction is taken at its own height.
 """
 
 from collections.abc import Sequence
@@ -26,7 +29,7 @@ from processing.grid import OutputGrid
 from processing.heights import Floats, HeightGrid
 from processing.lattice import PATCH, Lattice, Terrain
 from processing.projection import near
-from processing.rpc import Rpc
+from processing.sensor import SensorModel
 
 Mask = NDArray[np.bool_]
 
@@ -41,6 +44,9 @@ HIGHEST_M: Final = 9_000.0
 
 _RISE_M = 100.0
 """Over so much height a ray is taken to see how far it goes in the DEM."""
+
+_NEAR = 0.05
+"""Where rays at the lowest and the highest terrain differ by more than this share, the sensor is near."""
 
 _NUDGE = 1e-4
 """Shares of a sensor model's scales over which it is differentiated."""
@@ -127,7 +133,7 @@ def occluded_block(
     lattices: Sequence[tuple[Lattice, Part]],
     *,
     grid: OutputGrid,
-    rpc: Rpc,
+    rpc: SensorModel,
     terrain: Terrain,
     relief: tuple[float, float],
 ) -> Mask:
@@ -154,27 +160,58 @@ def occluded_block(
     hidden = np.zeros(shape, dtype=np.bool_)
     if not lattices:
         return hidden
-    rays = _rays(grid, rpc, terrain, [(one.row, one.col) for one, _ in lattices], (relief[0] + relief[1]) / 2)
+    rays, spacing = _rays(grid, rpc, terrain, [(one.row, one.col) for one, _ in lattices], relief)
     places = [one.nodes[:2] for one, _ in lattices]
     horizon = Horizon.of(_cells(places, rays, terrain, relief[1] - relief[0]), np.moveaxis(rays, 0, 1))
     if horizon.is_open:
         return hidden
     for (one, part), place, ray in zip(lattices, places, rays, strict=True):
         kernel.hide_patch(
-            *horizon.packed(), place, one.step, ray, SPACING, part, (one.row - first[0], one.col - first[1]), hidden
+            *horizon.packed(), place, one.step, ray, spacing, part, (one.row - first[0], one.col - first[1]), hidden
         )
     return hidden
 
 
-def _rays(grid: OutputGrid, rpc: Rpc, terrain: Terrain, corners: list[tuple[int, int]], height_m: float) -> Floats:
-    """How rays go in the DEM, at every `SPACING`-th pixel of patches: shape (patches, 2, n, n)."""
-    along = np.arange(0, PATCH + 1, SPACING, dtype=np.float64)
+def _rays(
+    grid: OutputGrid,
+    rpc: SensorModel,
+    terrain: Terrain,
+    corners: list[tuple[int, int]],
+    relief: tuple[float, float],
+) -> tuple[Floats, int]:
+    """How rays go in the DEM at every so many-th pixel of patches: shape (patches, 2, n, n), and how many."""
+    spacing = 1 if _is_near(rpc, terrain, relief) else SPACING
+    lon, lat = _nodes(grid, corners, spacing)
+    heights: Floats | float = (relief[0] + relief[1]) / 2
+    if spacing == 1:
+        row, col = terrain.position(near(lon, rpc.domain.lon), lat, middle=rpc.domain.lon)
+        heights = terrain.cells(row, col).at(row, col)
+    rays = sight(lon, lat, rpc, terrain, heights)
+    side = PATCH // spacing + 1
+    return np.ascontiguousarray(np.moveaxis(rays.reshape(2, -1, side, side), 0, 1)), spacing
+
+
+def _is_near(rpc: SensorModel, terrain: Terrain, relief: tuple[float, float]) -> bool:
+    """Whether the rays of a place differ between the lowest and the highest terrain; asked of the whole image."""
+    domain = rpc.domain
+    low = max(relief[0], domain.height_m - domain.height_half_m)
+    high = min(relief[1], domain.height_m + domain.height_half_m)
+    if low >= high:
+        return False
+    lon, lat = (part.ravel() for part in np.meshgrid([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]))
+    lon, lat = domain.lon + domain.lon_half * lon, domain.lat + domain.lat_half * lat
+    below, above = (sight(lon, lat, rpc, terrain, height) for height in (low, high))
+    return not np.nanmax(np.abs(above - below)) <= _NEAR * np.nanmax(np.abs(below))
+
+
+def _nodes(grid: OutputGrid, corners: list[tuple[int, int]], spacing: int) -> tuple[Floats, Floats]:
+    """Longitude and latitude of every so many-th pixel of patches, both ends included; NaN where there is no place."""
+    along = np.arange(0, PATCH + 1, spacing, dtype=np.float64)
     first = np.array(corners, dtype=np.float64)[:, :, None, None]
     row, col = np.broadcast_arrays(first[:, 0] + along[:, None], first[:, 1] + along)
     lon, lat = grid.lon_lat(row.ravel(), col.ravel())
     lost = ~(np.isfinite(lon) & np.isfinite(lat))
-    rays = sight(np.where(lost, np.nan, lon), np.where(lost, np.nan, lat), rpc, terrain, height_m)
-    return np.ascontiguousarray(np.moveaxis(rays.reshape(2, *row.shape), 0, 1))
+    return np.where(lost, np.nan, lon), np.where(lost, np.nan, lat)
 
 
 def _cells(places: list[Floats], rays: Floats, terrain: Terrain, rise_m: float) -> HeightGrid:
@@ -187,25 +224,26 @@ def _cells(places: list[Floats], rays: Floats, terrain: Terrain, rise_m: float) 
     return terrain.cells(row, col)
 
 
-def sight(lon: Floats, lat: Floats, rpc: Rpc, terrain: Terrain, height_m: float) -> Floats:
+def sight(lon: Floats, lat: Floats, rpc: SensorModel, terrain: Terrain, height_m: Floats | float) -> Floats:
     """How far rays go in the DEM while they rise a metre towards the sensor.
 
-    The derivative of `Rpc.locate` by height at a fixed image point, which follows from the derivatives of `project`
-    and needs no image point: with g the ground and p the image position, dg/dh = -(∂p/∂g)⁻¹ ∂p/∂h.
+    The derivative of `SensorModel.locate` by height at a fixed image point, which follows from the derivatives of
+    `project` and needs no image point: with g the ground and p the image position, dg/dh = -(∂p/∂g)⁻¹ ∂p/∂h.
 
     Parameters
     ----------
     lon, lat
         Where the rays leave the ground, degrees on WGS 84; NaN for none.
     height_m
-        At which the derivative is taken. A ray bends, seen from the ellipsoid, by less than a thousandth over the
-        highest mountains.
+        At which the derivative is taken, one or each its own. A ray bends, seen from the ellipsoid, by less than a
+        thousandth over the highest mountains.
 
     Returns
     -------
     Rows and columns of the DEM, shape (2, …); NaN where there is no place.
     """
-    east, north, up = _NUDGE * rpc.lon_scale, _NUDGE * rpc.lat_scale, _NUDGE * rpc.height_scale
+    domain = rpc.domain
+    east, north, up = _NUDGE * domain.lon_half, _NUDGE * domain.lat_half, _NUDGE * domain.height_half_m
     by_lon, by_lat, by_height = (
         (np.stack(rpc.project(lon + x, lat + y, height_m + z)) - np.stack(rpc.project(lon - x, lat - y, height_m - z)))
         / (2 * (x + y + z))
@@ -216,14 +254,14 @@ def sight(lon: Floats, lat: Floats, rpc: Rpc, terrain: Terrain, height_m: float)
         lon_m = (by_height[1] * by_lat[0] - by_height[0] * by_lat[1]) / det
         lat_m = (by_height[0] * by_lon[1] - by_height[1] * by_lon[0]) / det
         ends = [
-            np.stack(terrain.position(near(lon + way * lon_m, rpc.lon_off), lat + way * lat_m, middle=rpc.lon_off))
+            np.stack(terrain.position(near(lon + way * lon_m, domain.lon), lat + way * lat_m, middle=domain.lon))
             for way in (-_RISE_M, _RISE_M)
         ]
         rays = (ends[1] - ends[0]) / (2 * _RISE_M)
     return np.where(np.isfinite(rays).all(axis=0), rays, np.nan)
 
 
-def ceiling(rpc: Rpc, shape: tuple[int, int], terrain: Relief, relief: tuple[float, float]) -> float:
+def ceiling(rpc: SensorModel, shape: tuple[int, int], terrain: Relief, relief: tuple[float, float]) -> float:
     """The highest terrain that can hide any of an image's ground, m above the ellipsoid.
 
     It may stand beside the image, and be higher than all that the image shows. So the rays are first followed as high
@@ -244,8 +282,8 @@ def ceiling(rpc: Rpc, shape: tuple[int, int], terrain: Relief, relief: tuple[flo
     low, middle = relief[0], (relief[0] + relief[1]) / 2
     row, col = np.meshgrid(np.linspace(-0.5, shape[0] - 0.5, 9), np.linspace(-0.5, shape[1] - 0.5, 9))
     lon, lat = rpc.locate(row.ravel(), col.ravel(), middle)
-    lon = near(lon, rpc.lon_off)
-    place, ray = np.stack(terrain.position(lon, lat, middle=rpc.lon_off)), sight(lon, lat, rpc, terrain, middle)
+    lon = near(lon, rpc.domain.lon)
+    place, ray = np.stack(terrain.position(lon, lat, middle=rpc.domain.lon)), sight(lon, lat, rpc, terrain, middle)
     top, found = np.inf, HIGHEST_M
     while found < top:
         top = found

@@ -1,8 +1,8 @@
 """One block of an orthoimage, exact to the sensor model.
 
-For every output pixel: place on the map → longitude, latitude and place in the DEM → height → RPC → place in the image
-→ resampled value. All but the first arrow (`processing.lattice`) is computed at each pixel, from its own inputs alone:
-every pixel comes out the same whatever the blocks, their order and their number of threads.
+For every output pixel: place on the map → longitude, latitude and place in the DEM → height → sensor model → place in
+the image → resampled value. All but the first arrow (`processing.lattice`) is computed at each pixel, from its own
+inputs alone: every pixel comes out the same whatever the blocks, their order and their number of threads.
 """
 
 import math
@@ -22,7 +22,7 @@ from processing.lattice import PATCH, Lattice, Terrain, make_lattices
 from processing.masks import Bits
 from processing.occlusion import occluded_block
 from processing.projection import Floats, near
-from processing.rpc import Rpc
+from processing.sensor import SensorModel, are_seen
 
 Pixels = NDArray[Any]
 
@@ -49,7 +49,7 @@ ReadImage = Callable[[int, int, int, int], Pixels]
 class Image:
     """A raw image, but for its pixels."""
 
-    rpc: Rpc
+    rpc: SensorModel
     """Its sensor model."""
 
     height: int
@@ -312,9 +312,9 @@ class _Whole:
         unknown = np.argwhere(np.isnan(row)) + np.array([one.row, one.col])
         lon, lat = self.grid.lon_lat(*unknown.T.astype(np.float64))
         placed = np.isfinite(lon) & np.isfinite(lat)
-        lon, lat = near(lon[placed], self.image.rpc.lon_off), lat[placed]
+        lon, lat = near(lon[placed], self.image.rpc.domain.lon), lat[placed]
         shape, relief = (self.image.height, self.image.width), (self.reach.low_m, self.reach.high_m)
-        shown = kernel.are_seen(self.image.rpc.packed(), lon, lat, relief, shape)
+        shown = are_seen(self.image.rpc, lon, lat, relief, shape)
         if self.reach.outline is not None:
             shown &= shapely.contains_xy(self.reach.outline, lon, lat)
         if shown.any():

@@ -16,7 +16,7 @@ from processing.errors import DeliveryError
 from processing.ortho import Part
 from processing.projection import Floats
 from processing.raster import open_raster
-from processing.rpc import Rpc
+from processing.sensor import SensorModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class RawImage:
 
     name: str
     path: Path
-    rpc: Rpc
+    rpc: SensorModel
     height: int
     width: int
     nodata: float | None = None
@@ -90,8 +90,8 @@ def _clear(image: RawImage, clouds: RawImage, part: Part) -> NDArray[np.bool_]:
     """Which pixels of a part the cloud mask calls clear; through the ground, for the mask has its own pixels."""
     top, bottom, left, right = part
     nodes = np.meshgrid(np.linspace(top, bottom - 1, 5), np.linspace(left, right - 1, 5), indexing="ij")
-    ground = image.rpc.locate(*nodes, image.rpc.height_off)
-    there = clouds.rpc.project(*ground, image.rpc.height_off)
+    ground = image.rpc.locate(*nodes, image.rpc.domain.height_m)
+    there = clouds.rpc.project(*ground, image.rpc.domain.height_m)
     fine = np.meshgrid(np.linspace(0, 4, bottom - top), np.linspace(0, 4, right - left), indexing="ij")
     row, col = (np.rint(ndimage.map_coordinates(part, fine, order=1)).astype(int) for part in there)
     inside = clouds.shows(row, col)

@@ -6,7 +6,7 @@ affine change (Grodecki and Dial, PE&RS 69(1), 2003):
     row' = a0 + a1 · row + a2 · col        (row, col): where the model sees a point of the ground
     col' = b0 + b1 · row + b2 · col        (row', col'): where the image shows it
 
-What comes out is a plain RPC again (`processing.correction`).
+What comes of an RPC is a plain RPC again (`processing.correction`).
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from processing.correction import Correction
 from processing.errors import SensorModelError
 from processing.field import Model, fit_field
-from processing.rpc import Floats, Rpc
+from processing.sensor import Floats, SensorModel
 
 _FAR: Final = 2.0
 """Half widths of a model's domain; a control point beyond is none of this scene, or its coordinates are swapped."""
@@ -78,7 +78,7 @@ class PointResidual:
 class Refinement:
     """A sensor model made to meet control points, and how good it is where it was not made to."""
 
-    rpc: Rpc
+    rpc: SensorModel
     """The refined model."""
 
     model: Model
@@ -127,7 +127,7 @@ class Refinement:
 
 
 def refine(
-    rpc: Rpc, points: Sequence[ControlPoint], *, model: Model = "shift", check: Collection[str] = ()
+    rpc: SensorModel, points: Sequence[ControlPoint], *, model: Model = "shift", check: Collection[str] = ()
 ) -> Refinement:
     """Correct a model by control points; those that contradict the others are rejected and named.
 
@@ -201,18 +201,19 @@ def _among(points: Sequence[ControlPoint], check: Collection[str]) -> NDArray[np
     return np.array([name in check for name in ids], dtype=bool)
 
 
-def _check_place(rpc: Rpc, points: Sequence[ControlPoint], lon: Floats, lat: Floats) -> None:
-    east = (lon - rpc.lon_off + 180) % 360 - 180
-    far = np.flatnonzero(np.maximum(np.abs(east) / rpc.lon_scale, np.abs(lat - rpc.lat_off) / rpc.lat_scale) > _FAR)
+def _check_place(rpc: SensorModel, points: Sequence[ControlPoint], lon: Floats, lat: Floats) -> None:
+    domain = rpc.domain
+    east = (lon - domain.lon + 180) % 360 - 180
+    far = np.flatnonzero(np.maximum(np.abs(east) / domain.lon_half, np.abs(lat - domain.lat) / domain.lat_half) > _FAR)
     if far.size:
         raise SensorModelError(
             f"control point {points[far[0]].id}: lon {lon[far[0]]:.5f}, lat {lat[far[0]]:.5f} is far from the scene "
-            f"({far.size} of {lon.size} points are), which shows about lon {rpc.lon_off:.4f} ± {rpc.lon_scale:.4f}, "
-            f"lat {rpc.lat_off:.4f} ± {rpc.lat_scale:.4f}"
+            f"({far.size} of {lon.size} points are), which shows about lon {domain.lon:.4f} ± {domain.lon_half:.4f}, "
+            f"lat {domain.lat:.4f} ± {domain.lat_half:.4f}"
         )
 
 
-def _on_ground(rpc: Rpc, ground: tuple[Floats, Floats, Floats], off: Floats) -> Floats:
+def _on_ground(rpc: SensorModel, ground: tuple[Floats, Floats, Floats], off: Floats) -> Floats:
     """Metres on the ground that changes of image coordinates (n, 2) mean there; NaN for NaN."""
     lon, lat, height = ground
     row, col = rpc.project(*ground)

@@ -5,16 +5,16 @@ Each image coordinate is a ratio of two cubics in longitude, latitude and height
 formats that count otherwise shift the offsets.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from processing import kernel
 from processing.errors import SensorModelError
-
-Floats = NDArray[np.float64]
+from processing.sensor import Domain, Floats, broadcast
 
 _OFFSETS = ("line_off", "samp_off", "lat_off", "lon_off", "height_off")
 _SCALES = ("line_scale", "samp_scale", "lat_scale", "lon_scale", "height_scale")
@@ -88,6 +88,23 @@ class Rpc:
     def __hash__(self) -> int:
         return hash(self.packed().tobytes())
 
+    @property
+    def kind(self) -> str:
+        """As an item's lineage calls it."""
+        return "rational polynomial model"
+
+    @property
+    def domain(self) -> Domain:
+        """The ground for which it was fitted."""
+        return Domain(
+            lon=self.lon_off,
+            lat=self.lat_off,
+            height_m=self.height_off,
+            lon_half=self.lon_scale,
+            lat_half=self.lat_scale,
+            height_half_m=self.height_scale,
+        )
+
     def packed(self) -> Floats:
         """The model as the kernels take it: offsets, scales (line, sample, lat, lon, height), 4 × 20 coefficients."""
         numbers = [getattr(self, name) for name in _OFFSETS + _SCALES]
@@ -113,7 +130,7 @@ class Rpc:
         row, col
             Of the broadcast shape; NaN where a denominator is zero. Far outside the domain they mean nothing.
         """
-        lons, lats, heights = _broadcast(lon, lat, height)
+        lons, lats, heights = broadcast(lon, lat, height)
         rows, cols = kernel.project(self.packed(), lons.ravel(), lats.ravel(), heights.ravel())
         return rows.reshape(lons.shape), cols.reshape(lons.shape)
 
@@ -137,7 +154,7 @@ class Rpc:
         SensorModelError
             Newton's method did not converge to 1e-8 px: the point lies far outside the model's domain.
         """
-        rows, cols, heights = _broadcast(row, col, height)
+        rows, cols, heights = broadcast(row, col, height)
         lons, lats = kernel.locate(self.packed(), rows.ravel(), cols.ravel(), heights.ravel())
         lost = np.flatnonzero(~np.isfinite(lons))
         if lost.size:
@@ -183,7 +200,7 @@ def fit(*, row: ArrayLike, col: ArrayLike, lon: ArrayLike, lat: ArrayLike, heigh
     SensorModelError
         Too few points, points that do not differ in every coordinate, or no stable model meets them.
     """
-    rows, cols, lons, lats, heights = (part.ravel() for part in _broadcast(row, col, lon, lat, height))
+    rows, cols, lons, lats, heights = (part.ravel() for part in broadcast(row, col, lon, lat, height))
     if rows.size < 40:
         raise SensorModelError(f"RPC fit: {rows.size} points; 39 unknowns a coordinate need 40 or more")
     lons = lons[0] + _wrapped(lons - lons[0])
@@ -204,6 +221,38 @@ def fit(*, row: ArrayLike, col: ArrayLike, lon: ArrayLike, lat: ArrayLike, heigh
     seen = rpc.project(lons, lats, heights)
     miss = np.hypot(seen[0] - rows, seen[1] - cols)
     return FittedRpc(rpc=rpc, rms_px=float(np.sqrt(np.mean(miss**2))), max_px=float(miss.max()))
+
+
+def fit_to(
+    locate: Callable[[Floats, Floats, Floats], tuple[Floats, Floats]],
+    shape: tuple[int, int],
+    heights: tuple[float, float],
+    *,
+    count: tuple[int, int, int] = (15, 15, 7),
+) -> FittedRpc:
+    """Fit a model to the rays of another one, a rigorous camera mostly; the residuals are those at the grid's points.
+
+    Parameters
+    ----------
+    locate
+        As `SensorModel.locate`.
+    shape
+        Rows and columns of the image, over which, edges included, the grid of points is laid.
+    heights
+        Lowest and highest of the points, m above the ellipsoid.
+    count
+        Points along rows, columns and heights.
+
+    Raises
+    ------
+    SensorModelError
+        As `fit` and `locate`.
+    """
+    axes = [np.linspace(-0.5, size - 0.5, n) for size, n in zip(shape, count[:2], strict=True)]
+    grid = np.meshgrid(*axes, np.linspace(*heights, count[2]), indexing="ij")
+    row, col, height = (part.ravel() for part in grid)
+    lon, lat = locate(row, col, height)
+    return fit(row=row, col=col, lon=lon, lat=lat, height=height)
 
 
 _RIDGES = (1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1e-1)
@@ -260,8 +309,3 @@ def _terms(x: Floats, y: Floats, z: Floats) -> Floats:
 def _wrapped(degrees: Floats) -> Floats:
     """Differences of longitude, the short way round."""
     return degrees - 360.0 * np.rint(degrees / 360.0)
-
-
-def _broadcast(*values: ArrayLike) -> list[Floats]:
-    parts = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in values))
-    return [np.array(part, dtype=np.float64, order="C") for part in parts]

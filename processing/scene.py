@@ -28,7 +28,7 @@ from processing.names import ROLES
 from processing.opacity import layers
 from processing.raster import check_whole, open_raster, sha256
 from processing.reflectance import Calibration
-from processing.rpc import Rpc
+from processing.sensor import SensorModel
 from processing.vendors.metadata import VendorMetadata
 
 DATA_TYPES: Final = ("uint8", "uint16", "int16", "uint32", "int32", "float32")
@@ -46,8 +46,8 @@ class SceneRaster:
     """One of `ROLES`."""
 
     path: Path
-    rpc: Rpc
-    """Its sensor model."""
+    rpc: SensorModel
+    """Its sensor model: the rigorous one that the manifest names, else the RPC."""
 
     rpc_rms_px: float | None
     """How well the RPC repeats the rigorous model it was fitted to, where the vendor says so."""
@@ -245,7 +245,7 @@ def _read_raster(folder: Path, entry: Mapping[str, Any]) -> tuple[SceneRaster, V
     raster = SceneRaster(
         role=entry["role"],
         path=path,
-        rpc=_rpc(folder, path, entry.get("rpc")),
+        rpc=_sensor_model(folder, path, entry),
         rpc_rms_px=entry.get("rpc_rms_px"),
         rpc_max_px=entry.get("rpc_max_px"),
         bands=bands,
@@ -343,9 +343,12 @@ def _check_cloud_mask(path: Path, data_type: str, bands: int) -> None:
                 )
 
 
-def _rpc(folder: Path, raster: Path, name: str | None) -> Rpc:
-    """The sensor model in the named file, else in the raster's sidecars or tag."""
+def _sensor_model(folder: Path, raster: Path, entry: Mapping[str, Any]) -> SensorModel:
+    """The model in the file that is named as `model`, else as `rpc`, else in the raster's sidecars or tag."""
     try:
-        return vendors.find(raster) if name is None else vendors.read(_inside(folder, name, "rasters.rpc"), raster)
+        for name in ("model", "rpc"):
+            if entry.get(name) is not None:
+                return vendors.read_model(_inside(folder, entry[name], f"rasters.{name}"), raster)
+        return vendors.find(raster)
     except SensorModelError as error:
         raise DeliveryError(str(error)) from None

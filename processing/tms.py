@@ -19,7 +19,7 @@ from processing.errors import OutputError
 from processing.grid import OutputGrid
 from processing.ground import MAX_PIXELS, choose_grid
 from processing.projection import from_lon_lat, is_geographic, near
-from processing.rpc import Rpc
+from processing.sensor import SensorModel
 from processing.tile import TILE
 
 WEB_MERCATOR: Final = "WebMercatorQuad"
@@ -56,7 +56,7 @@ def tile_grid(tms: str, *, zoom: int, bounds: tuple[float, float, float, float],
 
 
 def scene_tile_grid(
-    rpc: Rpc,
+    rpc: SensorModel,
     shape: tuple[int, int],
     dem: Dem,
     *,
@@ -94,11 +94,11 @@ def nearest_zoom(tms: str, resolution: float) -> int:
     return min(levels, key=lambda zoom: abs(math.log(_matrix(tms, zoom)[0] / resolution)))
 
 
-def own_resolution(rpc: Rpc, shape: tuple[int, int], crs: str) -> float:
+def own_resolution(rpc: SensorModel, shape: tuple[int, int], crs: str) -> float:
     """Distance of neighbouring pixels at an image's centre in units of a CRS: the mean of rows and columns."""
     row, col = shape[0] / 2, shape[1] / 2
-    lon, lat = rpc.locate([row, row + 1, row], [col, col, col + 1], rpc.height_off)
-    x, y = from_lon_lat(crs, near(lon, rpc.lon_off), lat)
+    lon, lat = rpc.locate([row, row + 1, row], [col, col, col + 1], rpc.domain.height_m)
+    x, y = from_lon_lat(crs, near(lon, rpc.domain.lon), lat)
     if is_geographic(crs):
         x = near(x, float(x[0]))
     distances = np.hypot(x[1:] - x[0], y[1:] - y[0])

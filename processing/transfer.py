@@ -17,7 +17,7 @@ from processing.heights import HeightGrid
 from processing.ortho import Part
 from processing.projection import Floats, near
 from processing.raw_image import RawImage, read_window
-from processing.rpc import Rpc
+from processing.sensor import SensorModel
 
 HALF: Final = 12
 """A patch is 25 × 25 pixels of the left image."""
@@ -50,7 +50,7 @@ class Terrain:
         rows, cols = (cell[0] - margin_px, cell[1] + margin_px), (cell[2] - margin_px, cell[3] + margin_px)
         row, col, height = np.meshgrid(rows, cols, [levels[0] - 20, levels[1] + 20])
         lon, lat = image.rpc.locate(row, col, height)
-        middle = image.rpc.lon_off
+        middle = image.rpc.domain.lon
         grid = dem.cells(*dem.position(near(lon, middle), lat, middle=middle))
         return cls(dem=dem, grid=grid, middle=middle, start_m=(levels[0] + levels[1]) / 2)
 
@@ -58,7 +58,7 @@ class Terrain:
         """Metres above the ellipsoid; NaN where unknown."""
         return self.grid.at(*self.dem.position(near(lon, self.middle), lat, middle=self.middle))
 
-    def meet(self, rpc: Rpc, row: Floats, col: Floats) -> tuple[Floats, Floats, Floats]:
+    def meet(self, rpc: SensorModel, row: Floats, col: Floats) -> tuple[Floats, Floats, Floats]:
         """Longitude, latitude and height where rays meet the terrain; NaN where none is known or the ray grazes it."""
         height = np.full(row.shape, self.start_m)
         for _ in range(_MAX_FALLS):
@@ -98,7 +98,7 @@ class Reach:
         return near_line
 
 
-def _transfer(source: Rpc, target: Rpc, place: tuple[float, float], height: float) -> Floats:
+def _transfer(source: SensorModel, target: SensorModel, place: tuple[float, float], height: float) -> Floats:
     """Where the target shows what the source does, at a height."""
     return np.array(target.project(*source.locate(*place, height), height))
 

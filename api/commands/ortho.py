@@ -10,7 +10,7 @@ from api.commands.destination import destination
 
 if TYPE_CHECKING:
     from processing.bucket import BucketFile
-    from processing.rpc import Rpc
+    from processing.sensor import SensorModel
     from processing.tile import Compression
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -70,10 +70,13 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Levels, full resolution and overviews, whose tiles are those of --tms.  [default: 1]",
 )
 @click.option(
+    "--model",
     "--rpc",
+    "sensor",
     type=EXISTING,
     metavar="FILE",
-    help="The sensor model, in any format of docs/sensor-models.md.  [default: the one beside SRC or inside it]",
+    help="The sensor model: an RPC, a frame or a pushbroom camera, in any format of docs/sensor-models.md.  "
+    "[default: the RPC beside SRC or inside it]",
 )
 @click.option(
     "--gcps",
@@ -138,7 +141,7 @@ def ortho(
     quality: int | None,
     max_error: float | None,
     threads: int | None,
-    rpc: Path | None,
+    sensor: Path | None,
     gcps: Path | None,
     gcps_datum: str | None,
     model: Literal["shift", "affine"],
@@ -146,7 +149,7 @@ def ortho(
 ) -> None:
     """Orthorectify a raw scene into a Cloud-Optimized GeoTIFF.
 
-    The sensor model is the RPC that the vendor delivered: a file beside SRC, or inside it.
+    The sensor model is the RPC that the vendor delivered, a file beside SRC or inside it, or what --model names.
 
     \b
     Examples:
@@ -178,7 +181,7 @@ def ortho(
     from processing.ground import choose_grid, outline
 
     heights = Dem.open(dem, vertical_datum=dem_datum, geoid=geoid, fill_height=fill_height)
-    raster = RawRaster.open(src, rpc=rpc)
+    raster = RawRaster.open(src, rpc=sensor)
     if gcps is not None:
         raster = replace(raster, rpc=_refined(raster.rpc, gcps, datum=str(gcps_datum), geoid=geoid, model=model))
     image = raster.image()
@@ -214,7 +217,9 @@ def ortho(
     click.echo(f"{output}: {size} in {grid.crs}{level}", err=True)
 
 
-def _refined(rpc: "Rpc", gcps: Path, *, datum: str, geoid: Path | None, model: Literal["shift", "affine"]) -> "Rpc":
+def _refined(
+    rpc: "SensorModel", gcps: Path, *, datum: str, geoid: Path | None, model: Literal["shift", "affine"]
+) -> "SensorModel":
     """Move a sensor model to control points, and say how well it meets those that it was not moved to."""
     from processing.control import read_control
     from processing.datum import ELLIPSOID, VerticalDatum

@@ -16,7 +16,21 @@ import numpy as np
 from processing.errors import SensorModelError
 from processing.raster import open_raster
 from processing.rpc import Rpc
-from processing.vendors import dimap, dimap1, dimap_metadata, geom, geotiff, imd, isd, nitf, rpb, rpc_numbers, rpc_text
+from processing.sensor import SensorModel
+from processing.vendors import (
+    camera_json,
+    dimap,
+    dimap1,
+    dimap_metadata,
+    geom,
+    geotiff,
+    imd,
+    isd,
+    nitf,
+    rpb,
+    rpc_numbers,
+    rpc_text,
+)
 from processing.vendors.beside import descriptions, first_pixel, sidecars
 from processing.vendors.dimap_product import DimapProduct
 from processing.vendors.metadata import VendorMetadata
@@ -71,13 +85,36 @@ def find(raster: Path) -> Rpc:
         inside = nitf.read(dataset) if dataset.driver == "NITF" else geotiff.read(dataset)
     if inside is None:
         raise SensorModelError(
-            f"{raster.name}: no RPC; put {raster.stem}_RPC.TXT beside it, or deliver a file with an RPC tag inside"
+            f"{raster.name}: no RPC; put {raster.stem}_RPC.TXT beside it, name the file of its sensor model, "
+            "or deliver a file with an RPC tag inside"
         )
     return inside
 
 
+def read_model(path: Path, raster: Path | None = None) -> SensorModel:
+    """The sensor model in a file: a rigorous camera in JSON, or an RPC in any of the formats.
+
+    Raises
+    ------
+    SensorModelError
+        As `read` and `camera_json.read`; or the camera's image is of another size than the raster.
+    """
+    if not read_head(path, count=_PEEK_BYTES).lstrip(b" \t\r\n").startswith(b"{"):
+        return read(path, raster)
+    camera = camera_json.read(path)
+    if raster is not None:
+        with open_raster(raster) as dataset:
+            size = dataset.height, dataset.width
+        if size != (camera.rows, camera.columns):
+            raise SensorModelError(
+                f"{path.name}: for an image of {camera.rows} × {camera.columns} pixels; {raster.name} has "
+                f"{size[0]} × {size[1]}: give the camera of this very image"
+            )
+    return camera
+
+
 def read(path: Path, raster: Path | None = None) -> Rpc:
-    """The sensor model in a file of any of the formats, told apart by what it holds.
+    """The RPC in a file of any of the formats, told apart by what it holds.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ def test_a_sidecar_comes_before_the_tag(tmp_path):
 
 
 def test_a_raster_without_any_model(raster):
-    with pytest.raises(SensorModelError, match=r"scene.tif: no RPC; put scene_RPC.TXT beside it, or .* tag inside"):
+    with pytest.raises(SensorModelError, match=r"scene.tif: no RPC; put scene_RPC.TXT beside it, .* tag inside"):
         find(raster)
     with open_raster(raster) as dataset:
         assert geotiff.read(dataset) is None

@@ -1,8 +1,8 @@
 """Take a picture of the made-up Earth and write it as a vendor delivers it.
 
-The delivery: ``pan.tif`` and ``ms.tif`` (raw, no map coordinates), an RPC file beside each, ``clouds.tif`` in the
-geometry of the multispectral one, ``dem.tif`` with heights above the ellipsoid, and ``delivery.json``. Made twice from
-the same arguments, every file is the same.
+The delivery: ``pan.tif`` and ``ms.tif`` (raw, no map coordinates), an RPC file and the rigorous camera that it was
+fitted to beside each, ``clouds.tif`` in the geometry of the multispectral one, ``dem.tif`` with heights above the
+ellipsoid, and ``delivery.json``. Made twice from the same arguments, every file is the same.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import json
 import os
 import warnings
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from rasterio.windows import Window
 
 from catalog.extent import Footprint, TimeWindow, format_time
 from processing.raster import sha256
-from processing.rpc import FittedRpc, fit
-from processing.vendors import rpc_text
+from processing.rpc import FittedRpc, fit_to
+from processing.vendors import camera_json, rpc_text
 from tasking.provider.sandbox.acquisition import Acquisition
 from tasking.provider.sandbox.calibration import calibration
 from tasking.provider.sandbox.camera import Camera
@@ -39,6 +40,7 @@ DEM_MARGIN_M = 400.0
 
 _DEM_BLOCK_ROWS = 512
 _NO_CLOUD_KNOWN = 255
+_CAMERA = "_CAMERA.json"
 _TILED = {"driver": "GTiff", "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1}
 
 
@@ -51,6 +53,7 @@ def acquire(
     attempt: str | None = None,
     order: str | None = None,
     clouds: bool = True,
+    rigorous: bool = False,
 ) -> Acquisition:
     """Image the area at the best pass of the window, and write the delivery into an empty folder, the manifest last.
 
@@ -60,6 +63,8 @@ def acquire(
         For whom it is; stated in the manifest.
     clouds
         False: as if the sky were clear.
+    rigorous
+        Whether the manifest names the rigorous cameras as the sensor models to use, rather than the RPCs.
 
     Raises
     ------
@@ -74,9 +79,16 @@ def acquire(
     fitted = {"pan.tif": fit_rpc(pan, low, high), "ms.tif": fit_rpc(coarse, low, high)}
     for name, model in fitted.items():
         rpc_text.write(model.rpc, folder / name.replace(".tif", "_RPC.TXT"))
+    epoch = format_time(datetime.fromtimestamp(pan.path.middle, UTC))
+    for name, camera in {"pan.tif": pan, "ms.tif": coarse}.items():
+        camera_json.write(camera.model(low, high), folder / name.replace(".tif", _CAMERA), epoch=epoch)
     _write_dem(pan, low, high, folder / "dem.tif")
     sums = {path.name: f"sha256:{sha256(path)}" for path in sorted(folder.iterdir())}
-    manifest = _manifest(acquisition, fitted, attempt) | {"attempt": attempt, "order": order, "checksums": sums}
+    manifest = _manifest(acquisition, fitted, attempt, rigorous=rigorous) | {
+        "attempt": attempt,
+        "order": order,
+        "checksums": sums,
+    }
     with (folder / "delivery.json").open("w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=2)
         file.flush()
@@ -85,13 +97,8 @@ def acquire(
 
 
 def fit_rpc(camera: Camera, low: float, high: float) -> FittedRpc:
-    """Fit a model to the rays of a camera on a grid of rows, columns, and heights in metres."""
-    rows = np.linspace(-0.5, camera.rows - 0.5, 15)
-    columns = np.linspace(-0.5, camera.columns - 0.5, 15)
-    heights = np.linspace(low, high, 7)
-    row, col, height = (axis.ravel() for axis in np.meshgrid(rows, columns, heights, indexing="ij"))
-    lon, lat = camera.at_height(row, col, height)
-    return fit(row=row, col=col, lon=lon, lat=lat, height=height)
+    """Fit a model to the rays of a camera between two heights in metres."""
+    return fit_to(camera.at_height, (camera.rows, camera.columns), (low, high))
 
 
 def _heights(camera: Camera) -> tuple[float, float]:
@@ -156,7 +163,9 @@ def _delivery_id(acquisition: Acquisition, attempt: str | None) -> str:
     return f"{satellite}_{acquisition.times[0]:%Y%m%dT%H%M%S}_{digest}"
 
 
-def _manifest(acquisition: Acquisition, fitted: dict[str, FittedRpc], attempt: str | None) -> dict[str, Any]:
+def _manifest(
+    acquisition: Acquisition, fitted: dict[str, FittedRpc], attempt: str | None, *, rigorous: bool
+) -> dict[str, Any]:
     sensor = acquisition.satellite.sensor
     start, end = acquisition.times
 
@@ -166,6 +175,7 @@ def _manifest(acquisition: Acquisition, fitted: dict[str, FittedRpc], attempt: s
             "role": role,
             "path": path,
             "rpc": model.replace(".tif", "_RPC.TXT"),
+            "model": model.replace(".tif", _CAMERA) if rigorous else None,
             "nodata": 0 if bands else _NO_CLOUD_KNOWN,
             "saturation": MAX_DN if bands else None,
             "rpc_rms_px": float(f"{residual.rms_px:.2g}"),
