@@ -12,7 +12,7 @@ by height); Qiu, Zhu & He, RSE 231, 2019 (Fmask 4: HOT against the scene's clear
 removal of small bright objects); Zhang, Guindon & Cihlar, RSE 82, 2002 (HOT).
 
 Measured on twelve sandbox scenes (`tests/bench/clouds.py`, all pixels together): clouds F1 0.94, precision 0.89, recall
-1.00; shadows F1 0.65, precision 0.76, recall 0.56, or 0.72 of those whose cloud is in the picture. The sandbox's clouds
+1.00; shadows F1 0.65, precision 0.77, recall 0.56, or 0.72 of those whose cloud is in the picture. The sandbox's clouds
 are one layer, evenly white: real ones are harder, and nothing was measured on them. Without short-wave infrared, snow
 is told from cloud only by a near infrared that is a little darker; thin cirrus goes unseen; bare ground that is white
 and wide passes for cloud.

@@ -57,6 +57,9 @@ PLACES = [
     Place("nearly all", -94.7, 39.6, "2026-02-08", 3),
 ]
 
+COVERS = (("under 5 %", 0.0, 0.05), ("5 to 35 %", 0.05, 0.35), ("35 to 75 %", 0.35, 0.75), ("over 75 %", 0.75, 1.01))
+"""Classes of cloud cover in truth: name, least, and less than."""
+
 CHAIN = PLACES[4]
 """The one that is taken, delivered and orthorectified."""
 
@@ -207,12 +210,14 @@ def run() -> None:
         picture = draw(place)
         everything.append((detect(picture), picture))
         print(_line(place.name, everything[-1:]), flush=True)
+    for name, low, high in COVERS:
+        some = [one for one in everything if low <= one[1].clouds.mean() < high]
+        if some:
+            print(_line(f"cover {name}, {len(some)} scenes", some))
     print(_line("all pixels together", everything))
     with tempfile.TemporaryDirectory() as folder:
         found, mask, shadows = through_the_chain(CHAIN, Path(folder))
-    print(
-        f"\n{PLACES[6].name}, through the whole chain: clouds {score(found == CLOUD, mask == CLOUD)}, shadows {shadows}"
-    )
+    print(f"\n{CHAIN.name}, through the whole chain: clouds {score(found == CLOUD, mask == CLOUD)}, shadows {shadows}")
 
 
 def _line(name: str, scenes: list[tuple[np.ndarray, Picture]]) -> str:
@@ -221,7 +226,11 @@ def _line(name: str, scenes: list[tuple[np.ndarray, Picture]]) -> str:
         np.concatenate([getattr(one, part).ravel() for _, one in scenes]) for part in ("clouds", "shadows", "inside")
     )
     angles = scenes[0][1].angles
-    view = f"{angles.sun_elevation_deg:4.0f}° {angles.incidence_deg:4.0f}°" if len(scenes) == 1 else " " * 11
+    view = (
+        f"{angles.sun_elevation_deg:4.0f}° {angles.incidence_deg:4.0f}°"
+        if len(scenes) == 1 and not name.startswith("cover")
+        else " " * 11
+    )
     parts = [
         f"{100 * truth.mean():6.1f} {100 * seen.mean():5.1f}  {score(seen, truth)}"
         for truth, seen in ((clouds, found == CLOUD), (shadows, found == SHADOW))

@@ -88,35 +88,48 @@ def run() -> None:
             _measure(case, raster, dem, heights, folder)
 
 
-def make_scene(path: Path) -> None:
-    """Write the picture, tiled, its bands together, uncompressed, with the sensor model beside it."""
+def make_scene(path: Path, side: int = SIDE) -> None:
+    """Write the picture, tiled, its bands together, uncompressed, with the sensor model beside it.
+
+    Other sides have the same middle.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with rasterio.open(SCENE / "left.tif") as file:
         piece = file.read(1)
-    mirrored = np.block([[piece, piece[:, ::-1]], [piece[::-1], piece[::-1, ::-1]]])
-    repeats = [-(-SIDE // size) for size in mirrored.shape]
-    picture = np.tile(mirrored, repeats)[:SIDE, :SIDE].astype(np.int32)
+    mirrored = np.block([[piece, piece[:, ::-1]], [piece[::-1], piece[::-1, ::-1]]]).astype(np.int32)
+    across = np.arange(side) % mirrored.shape[1]
     random = np.random.default_rng(1)
-    profile = {"driver": "GTiff", "height": SIDE, "width": SIDE, "count": BANDS, "dtype": "uint16"}
+    profile = {
+        "driver": "GTiff",
+        "height": side,
+        "width": side,
+        "count": BANDS,
+        "dtype": "uint16",
+        "bigtiff": "if_safer",
+    }
     part = path.with_name(f".{path.name}")
     with rasterio.open(part, "w", **profile, tiled=True, blockxsize=512, blockysize=512, interleave="pixel") as file:
-        for row in range(0, SIDE, 2048):
-            noise = random.integers(-3, 4, size=(BANDS, 2048, SIDE))
-            pixels = picture[row : row + 2048] + noise + 5 * np.arange(BANDS)[:, None, None]
-            file.write(np.clip(pixels, 1, 65535).astype(np.uint16), window=Window(0, row, SIDE, 2048))
-    rpc = dimap.read(SCENE / "dimap_RPC_full_scene.XML").shifted(rows=FIRST_ROW, cols=FIRST_COL)
+        for row in range(0, side, 2048):
+            down = np.arange(row, min(row + 2048, side)) % mirrored.shape[0]
+            noise = random.integers(-3, 4, size=(BANDS, down.size, side))
+            pixels = mirrored[np.ix_(down, across)] + noise + 5 * np.arange(BANDS)[:, None, None]
+            file.write(np.clip(pixels, 1, 65535).astype(np.uint16), window=Window(0, row, side, down.size))
+    before = (SIDE - side) // 2
+    whole = dimap.read(SCENE / "dimap_RPC_full_scene.XML")
+    rpc = whole.shifted(rows=FIRST_ROW + before, cols=FIRST_COL + before)
     rpc_text.write(rpc, path.with_name(f"{path.stem}_RPC.TXT"))
     part.replace(path)
 
 
+def middle_grid(side: int) -> OutputGrid:
+    """So many rows and columns of 0.5 m around the middle."""
+    half = side / 4
+    transform = (0.5, 0.0, MIDDLE[0] - half, 0.0, -0.5, MIDDLE[1] + half)
+    return OutputGrid(crs="EPSG:32631", transform=transform, height=side, width=side)
+
+
 def _measure(case: Case, raster: RawRaster, dem: Dem, heights: Path, folder: Path) -> None:
-    half = case.side / 4  # of 0.5 m
-    grid = OutputGrid(
-        crs="EPSG:32631",
-        transform=(0.5, 0.0, MIDDLE[0] - half, 0.0, -0.5, MIDDLE[1] + half),
-        height=case.side,
-        width=case.side,
-    )
+    grid = middle_grid(case.side)
     theirs, ours = folder / "theirs.tif", folder / "ours.tif"
     peer, us = [], []
     for _ in range(1 if case.whole else REPEATS):

@@ -1,11 +1,9 @@
 """Everything at once: ndjson and GeoParquet of a whole collection over HTTP, against paging through its JSON."""
 
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
 
 import httpx
 import orjson
@@ -13,6 +11,7 @@ import pystac_client
 from pyarrow import parquet
 
 from tests.bench.errors import LeftOutError
+from tests.bench.memory import Watch
 from tests.bench.servers import Server, overflight
 from tests.bench.stand import Stand
 from tests.bench.workload import COLLECTION
@@ -52,7 +51,7 @@ def _print(
 ) -> None:
     address, headers = f"{server.root}/search?collections={COLLECTION}", PLAIN | {"Accept": media_type}
     began = time.perf_counter()
-    with _Watch(server) as watch, server.client.stream("GET", address, headers=headers) as answer:
+    with Watch(server.pid) as watch, server.client.stream("GET", address, headers=headers) as answer:
         kind = answer.headers.get("content-type", "")
         if not answer.is_success or not kind.startswith(media_type):
             raise LeftOutError(f"asked for {media_type}, the server answers {answer.status_code} {kind}")
@@ -86,39 +85,3 @@ def _ids_of_parquet(answer: httpx.Response) -> tuple[list[str], int]:
             file.write(some)
         file.flush()
         return parquet.read_table(file.name, columns=["id"])["id"].to_pylist(), file.tell()
-
-
-class _Watch:
-    """Looks at a server's memory again and again: what is its own, without the pages of files that it has mapped.
-
-    Those the kernel keeps for everybody, and takes back whenever it wants (proc(5): RssAnon).
-    """
-
-    def __init__(self, server: Server) -> None:
-        self._status = Path(f"/proc/{server.pid}/status")
-        if not self._status.exists():
-            raise LeftOutError("needs Linux, which tells a process's memory")
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._idle = self._peak = self._own_mb()
-
-    @property
-    def above_idle_mb(self) -> float:
-        """The most so far."""
-        return self._peak - self._idle
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._done.wait(0.02):
-            self._peak = max(self._peak, self._own_mb())
-
-    def _own_mb(self) -> float:
-        line = next(line for line in self._status.read_text().splitlines() if line.startswith("RssAnon"))
-        return int(line.split()[1]) / 1024
