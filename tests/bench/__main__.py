@@ -10,7 +10,18 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench import accuracy, demo, orders, ortho, ortho_large, stac, stac_export, stac_large, stac_load
+from tests.bench import (
+    accuracy,
+    demo,
+    opportunities,
+    orders,
+    ortho,
+    ortho_large,
+    stac,
+    stac_export,
+    stac_large,
+    stac_load,
+)
 from tests.bench.agreement import DifferError
 from tests.bench.errors import LeftOutError
 from tests.bench.stand import Stand
@@ -20,6 +31,7 @@ BENCHES = {
     "ortho": ortho.run,
     "ortho-large": ortho_large.run,
     "accuracy": accuracy.run,
+    "opportunities": opportunities.run,
     "orders": orders.run,
     "demo": demo.run,
 }
