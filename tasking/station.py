@@ -44,7 +44,7 @@ class Station:
     def least_elevation_deg(self, azimuth_deg: Floats) -> Floats:
         """Elevation of the mask at azimuths."""
         azimuths, elevations = np.array(self.mask).T
-        return np.interp(azimuth_deg, azimuths, elevations, period=360)
+        return np.asarray(np.interp(azimuth_deg, azimuths, elevations, period=360))
 
     def clearance_deg(self, satellite_m: Floats) -> Floats:
         """Degrees by which Earth-fixed positions (n, 3) stand over the mask; negative below it."""
