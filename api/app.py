@@ -24,6 +24,7 @@ from api.head import HeadAsGet
 from api.installation import Installation
 from api.limits import BodyLimits
 from api.origins import ReadableElsewhere
+from api.satellites import satellites_router
 from api.settings import Settings, asks_for_telemetry
 from api.shortcut import Shortcut
 from api.stac.router import PATH_NAMES, stac_router
@@ -93,6 +94,7 @@ def create_app(settings: Settings, *, progress: Progress | None = None) -> FastA
     add_middleware(app, settings)
     app.include_router(stac)
     app.include_router(stapi_router(installation))
+    app.include_router(satellites_router(installation.store.fleet, writes=settings.fleet_writes))
     app.include_router(files_router(installation.assets))
     _add_health(app, installation)
     _add_documentation(app)

@@ -20,6 +20,7 @@ from api.commands.order import order
 from api.commands.ortho import ortho
 from api.commands.pansharpen import pansharpen
 from api.commands.progress import ProgressBars
+from api.commands.satellites import satellites
 from api.commands.settings import data_option, settings_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ cli.add_command(mosaic)
 cli.add_command(order)
 cli.add_command(ortho)
 cli.add_command(pansharpen)
+cli.add_command(satellites)
 
 
 @cli.command()

@@ -3,7 +3,7 @@
 ``base`` is the public address that the documents' links begin with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,9 +11,10 @@ from api import stapi_documents as documents
 from api.installation import Installation
 from api.stapi_documents import Document
 from api.stapi_requests import OpportunityRequest, OrderRequest, searched_window
-from catalog.extent import Footprint
+from catalog.extent import Footprint, TimeWindow
 from tasking.customer import cancel_order, submit_order
 from tasking.errors import InvalidOrderError, InvalidTokenError
+from tasking.feasibility import Feasibility, feasibility
 from tasking.opportunity import Opportunity, find_opportunities
 from tasking.order import AttemptStatus, Constraints, Order
 from tasking.product import Product
@@ -121,12 +122,56 @@ class OrderDesk:
         again = {**body.as_sent(), "limit": body.limit, "next": _position(page[-1])} if rest else None
         return documents.opportunities_document(page, product, body.as_sent(), base, again)
 
+    def feasibility(self, product_id: str, body: OrderRequest) -> Document:
+        """How likely an order is to be completed in its interval, when, and what stands in the way.
+
+        Raises
+        ------
+        UnknownProductError
+            There is no such product.
+        InvalidExtentError, InvalidOrderError
+            Place, time or filter are wrong, or the vendor chooses the pass.
+        """
+        product = self.installation.product(product_id)
+        if not product.satellites:
+            raise InvalidOrderError(
+                f"{product.id}: the vendor chooses the pass; nothing can be foreseen, order right away"
+            )
+        window = searched_window(body.window(), product, datetime.now(UTC))
+        if window is None:
+            raise InvalidOrderError(f"datetime: {body.datetime} is over")
+        judged = _judged(product, body, window)
+        return documents.feasibility_document(judged, product, window)
+
     def _items(self, dossier: Dossier) -> Sequence[tuple[str, str]]:
         product = self.installation.products.get(dossier.order.product_id)
         if product is None:
             return []
         done = [attempt for attempt in dossier.attempts if attempt.status is AttemptStatus.COMPLETED]
         return [(product.collection, attempt.item_id) for attempt in done if attempt.item_id is not None]
+
+
+def _judged(product: Product, body: OrderRequest, window: TimeWindow) -> Feasibility:
+    """Judge an order by all passes, those included that its conditions keep out."""
+    area, constraints = Footprint.from_geojson(body.geometry), Constraints(filter=body.filter)
+    most = max(one.agility.max_off_nadir_deg for one in product.satellites)
+    every = find_opportunities(
+        area, window, product.satellites, max_off_nadir_deg=most, min_sun_elevation_deg=-90.0, any_part=True
+    )
+    conditions: dict[str, Callable[[Opportunity], bool]] = {
+        f"the sun is lower than {product.min_sun_elevation_deg:g}°": (
+            lambda one: one.sun_elevation_deg >= product.min_sun_elevation_deg
+        ),
+        f"they look farther than {product.max_off_nadir_deg:g}° off nadir": (
+            lambda one: one.off_nadir_deg <= product.max_off_nadir_deg + 1e-4
+        ),
+        "the filter leaves them out": lambda one: constraints.matches(one.properties),
+    }
+    failing = [[words for words, holds in conditions.items() if not holds(one)] for one in every]
+    suitable = [one for one, words in zip(every, failing, strict=True) if not words]
+    forgone = {words: failing.count([words]) for words in conditions}
+    clouds = body.order_parameters.max_cloud_cover
+    return feasibility(suitable, window, max_cloud_cover_pct=clouds, forgone=forgone)
 
 
 def _found(product: Product, body: OpportunityRequest) -> list[Opportunity]:

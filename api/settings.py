@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     catalog_writes: bool = False
     """Whether the STAC API takes changes to the catalog; there is no login, so from whoever reaches it."""
 
+    fleet_writes: bool = False
+    """Whether /satellites takes changes to the fleet; there is no login, so from whoever reaches it."""
+
     cors_origins: str = "*"
     """Whose pages may read the catalog and its files in a browser: origins, separated by commas; empty for nobody's."""
 

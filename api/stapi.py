@@ -104,6 +104,10 @@ def _add_opportunities(router: APIRouter, desk: OrderDesk) -> None:
         # Searches are answered at once: whoever prefers otherwise is told (RFC 7240, 3).
         return GeoJson(found, headers={"preference-applied": "wait"})
 
+    @router.post("/products/{product_id}/feasibility", summary="How likely an order is to be completed (extension)")
+    def feasibility(product_id: Id, body: OrderRequest) -> JSONResponse:
+        return JSONResponse(desk.feasibility(product_id, body))
+
 
 def _add_orders(router: APIRouter, desk: OrderDesk) -> None:
     @router.post("/products/{product_id}/orders", status_code=201, response_class=GeoJson, summary="Order")

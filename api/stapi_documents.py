@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from catalog.extent import TimeWindow, format_time
+from tasking.feasibility import Feasibility
 from tasking.opportunity import Opportunity
 from tasking.order import TRANSITIONS, Order, OrderStatus, StatusChange
 from tasking.product import Product
@@ -231,6 +232,18 @@ def opportunity_document(opportunity: Opportunity, product: Product, request: Ma
             **opportunity.outlook,
         },
         "links": [create_order_link(product, {**request, "datetime": str(whole_seconds(opportunity.window))}, base)],
+    }
+
+
+def feasibility_document(judged: Feasibility, product: Product, window: TimeWindow) -> Document:
+    """What is to be expected of an order (extension)."""
+    return {
+        "product_id": product.id,
+        "datetime": str(window),
+        "chance": round(judged.chance, 3),
+        "expected": None if judged.expected is None else format_time(judged.expected),
+        "passes": judged.passes,
+        "reasons": list(judged.reasons),
     }
 
 

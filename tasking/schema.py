@@ -198,6 +198,32 @@ steps = Table(
     sqlite_autoincrement=True,
 )
 
+satellites = Table(
+    "satellites",
+    METADATA,
+    Column("id", String(100), primary_key=True),
+    Column("title", String(200), nullable=False),
+    Column("number", String(5), nullable=False, unique=True),
+    Column("description", JsonText, nullable=False),
+)
+
+element_sets = Table(
+    "element_sets",
+    METADATA,
+    Column("satellite_id", ForeignKey("satellites.id"), primary_key=True),
+    Column("epoch", UtcTime, primary_key=True, autoincrement=False),
+    Column("line1", String(69), nullable=False),
+    Column("line2", String(69), nullable=False),
+    Column("added", UtcTime, nullable=False),
+)
+
+stations = Table(
+    "stations",
+    METADATA,
+    Column("id", String(100), primary_key=True),
+    Column("description", JsonText, nullable=False),
+)
+
 APPEND_ONLY: Mapping[str, tuple[str, ...]] = {
     "sqlite": tuple(
         f"CREATE TRIGGER order_history_no_{verb} BEFORE {verb} ON order_history"

@@ -8,6 +8,7 @@ still as it was when that was decided (its version).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from catalog.database import use_write_ahead_log
 from catalog.extent import Footprint, TimeWindow
 from tasking.errors import ConflictError, IllegalTransitionError, LeaseLostError, UnknownOrderError
+from tasking.fleet import Fleet
 from tasking.idempotency import SubmissionKey
 from tasking.order import (
     ATTEMPT_TRANSITIONS,
@@ -92,6 +94,11 @@ class Store:
         with self._writing.begin() as connection:
             config.attributes["connection"] = connection
             (command.downgrade if revision == "base" else command.upgrade)(config, revision)
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        """Satellites and stations, in the same database."""
+        return Fleet(self._engine)
 
     def ping(self) -> None:
         """Raise unless the tables can be read."""

@@ -6,6 +6,7 @@ on WGS 84) whose first axis runs along the track, so that it is the same at the 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -30,6 +31,8 @@ _EDGE_M = 2_000.0
 
 _POLAR_EDGE_M = 250.0
 """The same beyond 85 degrees. At the very pole an edge that should run over it may pass 125 m beside it."""
+
+_TURN_DEG = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +94,21 @@ class TrackPlane:
         return Footprint.of(Polygon(np.stack(self.locate(*corners.T), axis=1)))
 
 
-def strips(area: Footprint, *, heading_deg: float, swath_m: float, overlap_m: float) -> tuple[Footprint, ...]:
-    """Cut an area into strips parallel to the ground track, from left to right; together they cover it.
+def strips(
+    area: Footprint, *, heading_deg: float, swath_m: float, overlap_m: float, max_length_m: float = math.inf
+) -> tuple[Footprint, ...]:
+    """Cut an area into strips of one direction, from left to right and from first line to last; together they cover it.
 
     Each is a swath wide and overlaps the next by `overlap_m` or more: the fewest strips that reach across, spread
-    evenly. An area no wider than the swath stays whole.
+    evenly. One that is too long is cut into pieces by the same rule. An area no larger than one piece stays whole.
 
     Parameters
     ----------
     heading_deg
-        Direction of flight over the area's centre, clockwise from north.
+        Direction of the lines' succession over the area's centre, clockwise from north: that of flight, or for an agile
+        satellite, which turns while it looks, any; see `free_heading_deg`.
+    max_length_m
+        Longest piece, by on-time or storage.
 
     Raises
     ------
@@ -109,15 +117,70 @@ def strips(area: Footprint, *, heading_deg: float, swath_m: float, overlap_m: fl
     """
     if not 0 <= overlap_m < swath_m:
         raise ValueError(f"overlap {overlap_m} m: must be at least 0 and less than the swath, {swath_m} m")
+    if max_length_m <= overlap_m:
+        raise ValueError(f"longest piece {max_length_m} m: must be more than the overlap, {overlap_m} m")
     plane = TrackPlane.over(area, heading_deg)
     first, last, left, right = plane.extent(area)
-    if right - left <= swath_m:
+    if right - left <= swath_m and last - first <= max_length_m:
         return (area,)
-    count = math.ceil((right - left - overlap_m) / (swath_m - overlap_m))
-    # The outline is a little longer than the area: the area's own edges bound the strips there.
-    along = (first - _EDGE_M, last + _EDGE_M)
-    starts = np.linspace(left, right - swath_m, count)
-    starts[0], ends = left - _EDGE_M, starts + swath_m
-    ends[-1] = right + _EDGE_M
-    pieces = (area.intersection(plane.rectangle(along, edges)) for edges in zip(starts, ends, strict=True))
+    pieces = (
+        area.intersection(plane.rectangle(along, across))
+        for across in _cuts(left, right, swath_m, overlap_m)
+        for along in _cuts(first, last, max_length_m, overlap_m)
+    )
     return tuple(piece for piece in pieces if piece is not None)
+
+
+def _cuts(low: float, high: float, most: float, overlap_m: float) -> list[tuple[float, float]]:
+    """Cut a span evenly into the fewest spans of that length; the outer ones reach a little beyond its ends.
+
+    The area's own edges bound the pieces there.
+    """
+    if high - low <= most:
+        return [(low - _EDGE_M, high + _EDGE_M)]
+    count = math.ceil((high - low - overlap_m) / (most - overlap_m))
+    starts = np.linspace(low, high - most, count)
+    ends = starts + most
+    starts[0], ends[-1] = low - _EDGE_M, high + _EDGE_M
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+
+
+def free_heading_deg(
+    area: Footprint, *, track_deg: float, swath_m: float, overlap_m: float, turn_deg: float = 90.0
+) -> float:
+    """The direction in which the fewest strips reach across an area, and of those the one nearest to the ground track.
+
+    For agile satellites, which may scan at an angle to their track. Directions are looked at every 2 degrees.
+
+    Parameters
+    ----------
+    track_deg
+        Direction of flight over the area's centre, clockwise from north.
+    turn_deg
+        Most that the scan may turn off the track, to either side.
+
+    Raises
+    ------
+    InvalidOrderError
+        The area reaches too far for one plane.
+    """
+    turns = np.arange(0.0, turn_deg + 1e-9, _TURN_DEG)
+    best, fewest = track_deg, math.inf
+    for turn in sorted({*turns, *-turns}, key=lambda one: (abs(one), one)):
+        _, _, left, right = TrackPlane.over(area, track_deg + turn).extent(area)
+        count = max(1, math.ceil((right - left - overlap_m) / (swath_m - overlap_m)))
+        if count < fewest:
+            best, fewest = (track_deg + turn) % 360, count
+    return float(best)
+
+
+def coverage(area: Footprint, pieces: Sequence[Footprint]) -> tuple[Footprint | None, Footprint | None]:
+    """What of an area the pieces show together, and what they leave; None for nothing."""
+    shown: Footprint | None = None
+    left: Footprint | None = area
+    for piece in pieces:
+        part = area.intersection(piece)
+        if part is not None:
+            shown = part if shown is None else shown.union(part)
+            left = left.minus(part) if left is not None else None
+    return shown, left

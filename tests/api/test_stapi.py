@@ -218,6 +218,25 @@ def test_opportunities(client):
     assert best == sorted(best)
 
 
+def test_feasibility(client):
+    sure = client.post(f"{PRODUCT}/feasibility", json=body()).json()
+    assert sure["chance"] == 1.0
+    assert sure["reasons"] == []
+    start, end = sure["datetime"].split("/")
+    assert start <= sure["expected"] <= end
+    clear = client.post(f"{PRODUCT}/feasibility", json=body(order_parameters={"max_cloud_cover": 0})).json()
+    assert 0 < clear["chance"] < 1
+    assert clear["passes"] == sure["passes"]
+    steep = body(filter={"op": "<=", "args": [{"property": "view:off_nadir"}, 0.0]})
+    none = client.post(f"{PRODUCT}/feasibility", json=steep).json()
+    assert (none["chance"], none["expected"], none["passes"]) == (0.0, None, 0)
+    assert none["reasons"][0].startswith("No pass meets the conditions before")
+    assert any("the filter leaves them out" in one for one in none["reasons"])
+    assert any("the sun is lower" in one for one in none["reasons"]) or len(none["reasons"]) == 2
+    assert client.post(f"{PRODUCT}/feasibility", json=body(datetime=days(-9, -5))).status_code == 422
+    assert client.post("/stapi/products/inbox/feasibility", json=body()).status_code == 422
+
+
 def test_opportunities_meet_the_filter(client):
     whole = client.post(f"{PRODUCT}/opportunities", json=body()).json()["features"]
     angles = sorted(one["properties"]["view:off_nadir"] for one in whole)

@@ -16,6 +16,7 @@ from tests.bench import (
     cluster,
     demo,
     hostile,
+    opportunities,
     orders,
     ortho,
     ortho_large,
@@ -41,6 +42,7 @@ BENCHES = {
     "clouds": clouds.run,
     "accuracy": accuracy.run,
     "stereo": stereo.run,
+    "opportunities": opportunities.run,
     "orders": orders.run,
     "demo": demo.run,
 }

@@ -14,7 +14,7 @@ from shapely.geometry import MultiPolygon, Polygon, box
 
 from catalog.extent import Footprint
 from tasking.errors import InvalidOrderError
-from tasking.strip import TrackPlane, strips
+from tasking.strip import TrackPlane, coverage, free_heading_deg, strips
 
 GEOD = Geod(ellps="WGS84")
 
@@ -156,3 +156,66 @@ def test_what_cannot_be_cut():
         strips(far, heading_deg=0, swath_m=20_000, overlap_m=500)
     with pytest.raises(ValueError, match="overlap 20000 m"):
         strips(Footprint.of(box(0, 0, 1, 1)), heading_deg=0, swath_m=20_000, overlap_m=20_000)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    place=places,
+    radii=st.lists(st.floats(10_000, 90_000), min_size=4, max_size=10),
+    heading=st.floats(0, 360),
+    longest=st.floats(20_000, 200_000),
+)
+def test_pieces_no_longer_than_asked_cover_the_area(place, radii, heading, longest):
+    area = _star(*place, radii)
+    pieces = strips(area, heading_deg=heading, swath_m=20_000, overlap_m=1_000, max_length_m=longest)
+    shown, left = coverage(area, pieces)
+    assert shown is not None
+    assert shown.area_km2 == pytest.approx(area.area_km2, rel=1e-5)
+    assert left is None or left.area_km2 < 1e-5 * area.area_km2
+    whole = strips(area, heading_deg=heading, swath_m=20_000, overlap_m=1_000)
+    assert len(pieces) >= len(whole)
+    for piece in pieces:
+        along, across = _in_proj(piece, area.centre, heading).T
+        assert np.ptp(across) <= 20_000 + 60
+        assert np.ptp(along) <= longest + 60
+
+
+def test_pieces_along_overlap_as_asked():
+    area = _star(10, 45, [60_000] * 12)
+    pieces = strips(area, heading_deg=30, swath_m=200_000, overlap_m=2_000, max_length_m=50_000)
+    ends = sorted((np.min(one), np.max(one)) for one in (_in_proj(p, area.centre, 30)[:, 0] for p in pieces))
+    assert len(pieces) == 3
+    for (_, before), (after, _) in itertools.pairwise(ends):
+        assert before - after >= 2_000 - 60
+    with pytest.raises(ValueError, match="longest piece"):
+        strips(area, heading_deg=30, swath_m=20_000, overlap_m=2_000, max_length_m=2_000)
+
+
+@pytest.mark.parametrize("place", [(10.0, 45.0), (179.9, -60.0), (20.0, 0.0)])
+@pytest.mark.parametrize("lie", [0.0, 35.0, 120.0])
+def test_a_free_direction_runs_along_a_narrow_area(place, lie):
+    """A coast of 160 by 15 km: one strip along it, nine along a track that crosses it."""
+    corners = []
+    for along, across in ((80e3, 7.5e3), (80e3, -7.5e3), (-80e3, -7.5e3), (-80e3, 7.5e3)):
+        azimuth = lie + math.degrees(math.atan2(across, along))
+        corners.append(GEOD.fwd(*place, azimuth, math.hypot(along, across))[:2])
+    area = Footprint.of(Polygon(corners))
+    across = lie + 90
+    cut = {"swath_m": 20_000, "overlap_m": 500}
+    chosen = free_heading_deg(area, track_deg=across, **cut)
+    assert len(strips(area, heading_deg=chosen, **cut)) == 1 < len(strips(area, heading_deg=across, **cut))
+    assert min((chosen - lie) % 180, (lie - chosen) % 180) <= 4
+    # What may turn only a little gets no worse than the track, and does not turn where that brings nothing.
+    little = free_heading_deg(area, track_deg=across, turn_deg=20, **cut)
+    assert len(strips(area, heading_deg=little, **cut)) <= len(strips(area, heading_deg=across, **cut))
+    assert free_heading_deg(area, track_deg=lie, **cut) == lie
+
+
+def test_coverage_of_some_of_the_strips():
+    area = _star(10, 45, [60_000] * 12)
+    first, *others = strips(area, heading_deg=10, swath_m=30_000, overlap_m=1_000)
+    shown, left = coverage(area, [first])
+    assert (shown.area_km2 + left.area_km2) == pytest.approx(area.area_km2, rel=1e-6)
+    assert shown.area_km2 == pytest.approx(first.area_km2, rel=1e-6)
+    assert coverage(area, []) == (None, area)
+    assert len(others) == 3 or len(others) == 4
