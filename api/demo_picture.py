@@ -11,11 +11,12 @@ from rasterio.windows import Window
 from api.installation import Installation
 from processing.blocks import Progress
 from processing.cloud_classes import CLEAR
+from processing.delivery import read_delivery
 from processing.dem import Dem
 from processing.displacement import Displacement, measure_displacement
 from processing.grid import OutputGrid
 from processing.raster import open_raster
-from processing.scene import Scene, read_delivery
+from processing.scene import Scene
 from tasking.order import AttemptStatus
 from tasking.provider import Delivered
 from tasking.provider.sandbox.truth import truth

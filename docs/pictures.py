@@ -15,10 +15,10 @@ from shapely.geometry import box
 
 from catalog.assets import AssetFolder
 from catalog.extent import Footprint, TimeWindow
+from processing.delivery import read_delivery
 from processing.manifest import MANIFEST
 from processing.masks import CLOUDY, NODATA, OCCLUDED, SATURATED, SHADED
 from processing.produce import produce
-from processing.scene import read_delivery
 from tasking.provider.sandbox.acquire import acquire
 from tasking.provider.sandbox.constellation import SATELLITES
 

@@ -33,7 +33,7 @@ class RawImage:
     """The one that is looked at, from 1."""
 
     clouds: "RawImage | None" = None
-    """Its cloud mask, of the values of `processing.scene`: of its own size, with its own sensor model."""
+    """Its cloud mask, of the values of `processing.cloud_classes`: of its own size, with its own sensor model."""
 
     def in_block(self) -> BlockScene:
         """What an adjustment needs of it."""

@@ -23,11 +23,12 @@ from catalog.errors import NotFoundError
 from catalog.extent import Footprint, TimeWindow
 from catalog.item import OrderReference
 from catalog.search import BASE, Catalog, Search
+from processing.delivery import read_delivery
 from processing.dem import Dem
 from processing.errors import DeliveryError, HeightsError, SensorModelError
 from processing.names import DERIVED, MULTISPECTRAL, PANCHROMATIC
 from processing.produce import Produced, produce
-from processing.scene import Scene, read_delivery
+from processing.scene import Scene
 from tasking import course
 from tasking.errors import (
     ConflictError,

@@ -1,6 +1,6 @@
 """Who carries out an attempt: the protocol that every provider answers.
 
-A delivery is a folder that `processing.scene.read_delivery` reads.
+A delivery is a folder that `processing.delivery.read_delivery` reads.
 """
 
 from dataclasses import dataclass

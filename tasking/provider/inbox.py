@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from catalog.extent import format_time
+from processing.delivery import read_delivery
 from processing.errors import DeliveryError
 from processing.manifest import MANIFEST
-from processing.scene import read_delivery
 from tasking.order import Attempt
 from tasking.provider import Delivered, Failed, Pending
 from tasking.provider.durable import flush, move_folder, name_of, write_json

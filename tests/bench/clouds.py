@@ -20,10 +20,10 @@ from catalog.assets import AssetFolder
 from catalog.extent import Footprint, TimeWindow
 from catalog.item import View
 from processing.cloud import CLEAR, CLOUD, NAMES, SHADOW, UNKNOWN, Angles, VisibleNirDetector
+from processing.delivery import read_delivery
 from processing.grid import OutputGrid
 from processing.ground import utm
 from processing.produce import produce
-from processing.scene import read_delivery
 from tasking.orbit import geodetic_to_ecef, sun_direction
 from tasking.provider.sandbox.acquire import acquire
 from tasking.provider.sandbox.acquisition import Acquisition

@@ -9,10 +9,10 @@ import pytest
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
+from processing.delivery import read_delivery
 from processing.errors import DeliveryError
 from processing.manifest import MANIFEST
 from processing.raster import sha256
-from processing.scene import read_delivery
 
 RPC_TEXT = {
     "LINE_OFF": 31.5, "SAMP_OFF": 31.5, "LAT_OFF": 44.2, "LONG_OFF": 5.2, "HEIGHT_OFF": 500,

@@ -200,9 +200,9 @@ def _whole_way(delivery: Path, working: Path) -> None:
     from api.commands.ortho import ortho
     from catalog.assets import AssetFolder
     from processing.archive import unpack
+    from processing.delivery import read_delivery
     from processing.errors import ProcessingError
     from processing.produce import produce
-    from processing.scene import read_delivery
 
     with tempfile.TemporaryDirectory(dir=working) as name:
         folder = delivery if delivery.is_dir() else unpack(delivery, Path(name, "unpacked"))

@@ -17,11 +17,11 @@ from catalog.assets import AssetFolder
 from catalog.extent import Footprint
 from catalog.item import OrderReference
 from catalog.search import BASE
+from processing.delivery import read_delivery
 from processing.dem import Dem
 from processing.errors import DeliveryError, HeightsError, OutputError
 from processing.manifest import MANIFEST
 from processing.produce import produce
-from processing.scene import read_delivery
 from tests.processing.delivery import Delivery, write_tif
 
 

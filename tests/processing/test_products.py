@@ -13,6 +13,7 @@ from scipy import ndimage
 from catalog.assets import AssetFolder
 from processing.accuracy_document import read_report
 from processing.cloud_classes import CLEAR, CLOUD, UNKNOWN
+from processing.delivery import read_delivery
 from processing.dem import Dem
 from processing.graph import RawRaster, orthorectify
 from processing.ground import choose_grid, reach
@@ -24,7 +25,6 @@ from processing.ortho import Block, positions
 from processing.pansharpen import pansharpen
 from processing.produce import produce
 from processing.reflectance import earth_sun_distance_au
-from processing.scene import read_delivery
 from processing.vendors import rpc_text
 from tests.processing.delivery import Delivery, not_on_the_map, write_rpc, write_tif
 from tests.processing.pushbroom import write_raw

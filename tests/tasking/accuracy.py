@@ -15,10 +15,10 @@ from shapely.geometry import box
 
 from catalog.assets import AssetFolder
 from catalog.extent import Footprint, TimeWindow
+from processing.delivery import read_delivery
 from processing.displacement import measure_displacement
 from processing.grid import OutputGrid
 from processing.produce import produce
-from processing.scene import read_delivery
 from tasking.opportunity import find_opportunities
 from tasking.provider.sandbox.acquire import acquire
 from tasking.provider.sandbox.clouds import cloud

@@ -6,9 +6,9 @@ import rasterio
 
 from catalog.assets import AssetFolder
 from processing.coregistration import coregister, ortho_grid
+from processing.delivery import read_delivery
 from processing.displacement import measure_displacement
 from processing.produce import produce
-from processing.scene import read_delivery
 from tasking.provider.sandbox.acquire import acquire
 from tasking.provider.sandbox.constellation import SATELLITES
 from tasking.provider.sandbox.truth import truth

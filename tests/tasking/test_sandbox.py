@@ -14,9 +14,9 @@ from shapely.geometry import box
 from skyfield.api import EarthSatellite, load, wgs84
 
 from catalog.extent import Footprint, TimeWindow
+from processing.delivery import read_delivery
 from processing.dem import Dem
 from processing.reflectance import Sun, reflectance_factors
-from processing.scene import read_delivery
 from tasking.errors import ProviderError
 from tasking.orbit import ecef_state, ecef_to_geodetic, enu_axes, geodetic_to_ecef
 from tasking.order import Attempt, AttemptStatus

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import rasterio
 
+from processing.delivery import read_delivery
 from processing.dem import Dem
 from processing.displacement import measure_displacement
 from processing.graph import RawRaster, orthorectify
 from processing.ground import choose_grid
 from processing.rpc import Rpc, fit_to
-from processing.scene import read_delivery
 from processing.vendors import camera_json, find
 from tasking.provider.sandbox.acquire import acquire, fit_rpc
 from tasking.provider.sandbox.constellation import SATELLITES

@@ -15,10 +15,10 @@ from rasterio.shutil import copy
 
 from catalog.item import Band, Orbit, View
 from processing import raster
+from processing.delivery import read_delivery
 from processing.errors import DeliveryError
 from processing.manifest import MANIFEST
 from processing.raster import open_raster
-from processing.scene import read_delivery
 from tests.processing.delivery import Delivery, not_on_the_map, write_tif
 
 
