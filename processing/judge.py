@@ -93,7 +93,7 @@ def orthorectify_and_judge(
         relief_m=(relief[0], ceiling(image.rpc, (image.height, image.width), dem, relief)),
     )
     output = job.profile(compress=compress, **profile)
-    flags = mask_profile(grid, compress=compress)
+    flags = mask_profile(grid)
     rows, cols = output.superblocks
     with spooled(destination) as spool, spooled(mask) as flag_spool:
         tasks = [
@@ -112,11 +112,11 @@ def orthorectify_and_judge(
     )
 
 
-def mask_profile(grid: OutputGrid, *, compress: Compression = "zstd") -> CogProfile:
+def mask_profile(grid: OutputGrid) -> CogProfile:
     """Of a file of faults."""
     return CogProfile(
         crs=grid.crs, transform=grid.transform, height=grid.height, width=grid.width, bands=1, data_type="uint8",
-        nodata=NODATA.bit, compress=compress, overviews="flags", descriptions=("faults",),
+        nodata=NODATA.bit, overviews="flags", descriptions=("faults",),
     )  # fmt: skip
 
 
@@ -158,7 +158,6 @@ def with_clouds(
     clouds: Path,
     destination: Path,
     *,
-    compress: Compression = "zstd",
     client: "Client | None" = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -175,7 +174,7 @@ def with_clouds(
         grid = OutputGrid(
             crs=dataset.crs.to_string(), transform=tuple(dataset.transform)[:6], height=shape[0], width=shape[1]
         )
-    profile = mask_profile(grid, compress=compress)
+    profile = mask_profile(grid)
     job = _CloudsJob(mask=mask.resolve(), clouds=clouds.resolve(), shape=shape)
     with spooled(destination) as spool:
         blocks = run("clouds", superblocks(job, profile, spool), client=client, threads=threads, progress=progress)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -118,6 +118,18 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--max-error", type=click.FloatRange(0), metavar="E", help="Most by which lerc may change a value.  [default: 0]"
 )
+@click.option(
+    "--mask",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write what is wrong with each pixel, too: bits for nodata (1), saturated (2), hidden by nearer terrain (4).",
+)
+@click.option(
+    "--saturation",
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="For --mask: from which number on a pixel is saturated.  [default: the largest of its type]",
+)
 @click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="[default: one for each processor]")
 @click.option(
     "-o", "--output", callback=destination, required=True, metavar="OUT", help="A file, or s3://bucket/folder/name.tif."
@@ -140,6 +152,8 @@ def ortho(
     compress: "Compression",
     quality: int | None,
     max_error: float | None,
+    mask: Path | None,
+    saturation: float | None,
     threads: int | None,
     sensor: Path | None,
     gcps: Path | None,
@@ -158,6 +172,7 @@ def ortho(
           --bounds 681132 4891705 683180 4893753 --resampling cubic -o out.tif
       overflight ortho coast.tif --dem GLO-30/ --dem-datum EGM2008 --fill-height 0 -o out.tif
       overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --tms WebMercatorQuad -o out.tif
+      overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --mask faults.tif --saturation 4095 -o out.tif
       overflight ortho left.tif --dem dem.tif --dem-datum ellipsoid --gcps points.csv --gcps-datum ellipsoid -o out.tif
     """
     if (gcps is None) != (gcps_datum is None):
@@ -172,6 +187,7 @@ def ortho(
         raise click.UsageError("--quality is for --compress jpeg and webp")
     if max_error is not None and compress != "lerc":
         raise click.UsageError("--max-error is for --compress lerc")
+    _check_mask(mask, saturation, src, output)
     from pyproj import CRS
     from shapely import Polygon
 
@@ -198,23 +214,40 @@ def ortho(
         grid, zoom = scene_tile_grid(
             raster.rpc, shape, heights, tms=tms, zoom=zoom, bounds=bounds, aligned_levels=aligned_levels or 1
         )
+    how: dict[str, Any] = {
+        "raster": raster,
+        "dem": heights,
+        "grid": grid,
+        "destination": output,
+        "resampling": resampling,
+        "compress": compress,
+        "quality": 75 if quality is None else quality,
+        "max_error": max_error or 0.0,
+        "threads": threads,
+    }
     with ProgressBars() as bars:
-        orthorectify(
-            raster=raster,
-            dem=heights,
-            grid=grid,
-            destination=output,
-            resampling=resampling,
-            compress=compress,
-            quality=75 if quality is None else quality,
-            max_error=max_error or 0.0,
-            threads=threads,
-            progress=bars,
-        )
+        if mask is None:
+            orthorectify(**how, progress=bars)
+        else:
+            from processing.judge import orthorectify_and_judge
+
+            hidden = orthorectify_and_judge(**how, mask=mask, saturation=saturation, progress=bars).occluded_share
+            click.echo(f"{mask}: {100 * (hidden or 0):.2g} % of what is shown hidden by nearer terrain", err=True)
     unit = CRS.from_user_input(grid.crs).axis_info[0].unit_name
     size = f"{grid.width} × {grid.height} pixels of {abs(grid.transform[0]):g} {unit}"
     level = "" if tms is None else f", zoom level {zoom} of {tms}"
     click.echo(f"{output}: {size} in {grid.crs}{level}", err=True)
+
+
+def _check_mask(mask: Path | None, saturation: float | None, src: Path, output: "Path | BucketFile") -> None:
+    if mask is None:
+        if saturation is not None:
+            raise click.UsageError("--saturation is for --mask")
+        return
+    if not isinstance(output, Path):
+        raise click.UsageError("--mask goes with an output that is a file, not with a bucket")
+    if mask.resolve() in (src.resolve(), output.resolve()):
+        raise click.UsageError(f"{mask} is the scene or the output; name another mask")
 
 
 def _refined(
