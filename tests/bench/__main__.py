@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench import accuracy, demo, orders, ortho, ortho_large, stac, stac_export, stac_large, stac_load
+from tests.bench import accuracy, demo, orders, ortho, ortho_large, plan, stac, stac_export, stac_large, stac_load
 from tests.bench.agreement import DifferError
 from tests.bench.errors import LeftOutError
 from tests.bench.stand import Stand
@@ -21,6 +21,7 @@ BENCHES = {
     "ortho-large": ortho_large.run,
     "accuracy": accuracy.run,
     "orders": orders.run,
+    "plan": plan.run,
     "demo": demo.run,
 }
 """Each stands by itself."""
