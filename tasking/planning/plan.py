@@ -7,15 +7,16 @@ greedy at once ─► prices, a bound, greedy by loss ─► ruin and recreate �
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tasking.planning.exact import solve
+from tasking.planning.narrow import narrowed
 from tasking.planning.prices import Pricing
 from tasking.planning.problem import Floats, Indices, Integers, Problem
 from tasking.planning.repair import field, repair
-from tasking.planning.roster import Roster, copied, empty_roster, fill, worth
+from tasking.planning.roster import Roster, copied, empty_roster, fill, greedy, worth
 from tasking.planning.search import search, seed
 
 STEPS = 400
@@ -29,6 +30,9 @@ EXACT = 8_000
 
 MOVES = 200_000
 """Of ruin and recreate, some seconds."""
+
+LARGE = 1_000_000
+"""With more candidates than that, the plan is made of the promising ones; the bound still counts all."""
 
 KEEPING = 0.2
 """A kept acquisition counts that much more than its value: so much must a move bring."""
@@ -86,8 +90,26 @@ def plan(
     `previous` (strips) is what was planned before, as candidates of this problem, -1 for none: it stays but for what no
     longer fits, and for what moves for much more value.
     """
+    effort = effort or Effort()
     with ThreadPoolExecutor(2) as pool:
-        return _Planner(problem, effort or Effort(), previous, seed, better, pool).run()
+        if problem.size <= LARGE:
+            return _Planner(problem, effort, previous, seed, better, pool).run()
+        began = time.monotonic()
+        first = greedy(problem, kept=None if previous is None else previous[previous >= 0]).chosen
+        value = worth(problem, first)
+        better(Plan(chosen=first, value=value, bound=np.inf))
+        ids, bound = narrowed(problem, value, until=began + 0.5 * effort.seconds, pool=pool)
+        kept = first if previous is None else np.concatenate([first, previous])
+        ids = np.union1d(ids, kept[kept >= 0])
+
+        def whole(made: Plan) -> Plan:
+            chosen = np.where(made.chosen >= 0, ids[made.chosen], -1).astype(np.int32)
+            return replace(made, chosen=chosen)
+
+        before = None if previous is None else np.where(previous >= 0, np.searchsorted(ids, previous), -1)
+        rest = replace(effort, seconds=effort.seconds - (time.monotonic() - began))
+        part = _Planner(problem.subset(ids), rest, before, seed, lambda one: better(whole(one)), pool, proven=bound)
+        return whole(part.run())
 
 
 class _Planner:
@@ -99,16 +121,19 @@ class _Planner:
         seed_: int,
         better: Callable[[Plan], None],
         pool: ThreadPoolExecutor,
+        proven: float | None = None,
     ) -> None:
         self._problem, self._effort, self._pool, self._better = problem, effort, pool, better
         self._end = time.monotonic() + effort.seconds
         self._seed, self._random = seed_, np.random.default_rng(seed_)
         self._roster = empty_roster(problem)
-        self._bound = np.inf
+        self._part = proven is not None
+        """Whether there are more candidates than these, so that nothing that is proven here holds for all of them."""
+        self._bound = np.inf if proven is None else proven
         self._gain = problem.value
         self._kept = np.zeros(0, dtype=np.int32)
         if previous is not None:
-            kept = previous[previous >= 0]
+            kept = previous[previous >= 0].astype(np.int32)
             fill(problem.tables, self._roster, kept[np.argsort(-problem.value[kept], kind="stable")])
             self._kept = np.sort(self._roster.chosen[self._roster.chosen >= 0])
             self._gain = problem.value.copy()
@@ -119,10 +144,10 @@ class _Planner:
         fill(self._problem.tables, self._roster, by_value)
         self._tell()
         loss = self._price()
-        if not self._done():
-            self._search(loss)
-        if not self._done():
-            self._finish(loss)
+        for stage in (self._prove, self._search, self._prove, self._repair):
+            if self._done():
+                break
+            stage(loss)
         return self._plan()
 
     # ── what there is so far ────────────────────────────────────────────────────────────────────────────────────────
@@ -160,11 +185,11 @@ class _Planner:
     def _price(self) -> Floats:
         """Lower the bound; on the way fill by loss, which is already a good plan. The losses."""
         pricing = Pricing(self._problem, pool=self._pool)
-        until = time.monotonic() + 0.5 * self._effort.seconds
+        until = time.monotonic() + (0.2 if self._part else 0.5) * self._effort.seconds
         loss = np.zeros(self._problem.size)
         for step in range(1, self._effort.steps + 1):
             pricing.step(self._plan().value)
-            self._bound = pricing.bound
+            self._bound = self._bound if self._part else pricing.bound
             last = step == self._effort.steps or time.monotonic() > until
             if last or step % 100 == 0:
                 loss = pricing.losses()
@@ -215,12 +240,8 @@ class _Planner:
         fill(self._problem.tables, roster, chosen.astype(np.int32))
         return roster
 
-    def _finish(self, loss: Floats) -> None:
-        """Exactly if few candidates are left that a better plan could hold, else by small programs."""
-        if not self._kept.size:
-            open_ = np.flatnonzero(loss <= self._bound - self._plan().value + 1e-9)
-            if open_.size <= EXACT and self._prove(open_):
-                return
+    def _repair(self, loss: Floats) -> None:
+        """Choose some orbits at a time anew, exactly."""
         place = field(self._problem, self._gain, loss, candidates=3 * int((self._roster.chosen >= 0).sum()) + 100)
         for _ in range(self._effort.rounds):
             if self._done():
@@ -229,13 +250,15 @@ class _Planner:
             if repair(place, trial, self._random, size=1_500, seconds=self._left_s(), pool=self._pool) > 0:
                 self._take(trial)
 
-    def _prove(self, open_: Integers) -> bool:
-        """Solve what is open; whether the optimum is proven."""
+    def _prove(self, loss: Floats) -> None:
+        """Solve exactly, if few candidates are left that a better plan could hold; what is kept is not kept by this."""
+        open_ = np.flatnonzero(loss <= self._bound - self._plan().value + 1e-9)
+        if self._part or self._kept.size or open_.size > EXACT:
+            return
         new, bound = solve(
-            self._problem, empty_roster(self._problem), open_, gain=self._problem.value, seconds=0.7 * self._left_s()
+            self._problem, empty_roster(self._problem), open_, gain=self._problem.value, seconds=0.5 * self._left_s()
         )
         # A better plan than the one known holds open candidates only; any other is worth no more than that one.
         self._bound = min(self._bound, max(bound, self._plan().value))
         if new is not None:
             self._take(self._of(new))
-        return self._plan().optimal

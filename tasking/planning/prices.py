@@ -162,6 +162,23 @@ class Pricing:
             self._here, self._pace, self._decay = self.prices, 0.05, 0.98
             self._height, self._slope = self._evaluate(self._here)
 
+    @property
+    def by_unit(self) -> tuple[Floats, Floats, Floats]:
+        """The best prices of strips, of intervals by unit used, and of sets."""
+        strips, runs, sets = np.split(self.prices, self._parts[:-1])
+        return strips, runs / self._typical, sets
+
+    def start_from(self, other: "Pricing") -> None:
+        """Go on from the prices of the same strips and limits with other candidates, by small steps."""
+        strips, runs, sets = other.by_unit
+        if sets.size != self._sets.size:  # sets with candidates that the other does not know
+            sets = np.zeros(self._sets.size)
+        self._here = np.concatenate([strips, runs * self._typical, sets])
+        self._height, self._slope = self._evaluate(self._here)
+        if self._height < self.bound:
+            self.prices, self.bound = self._here, self._height
+        self._pace = 0.3
+
     def losses(self) -> Floats:
         """By how much, at least, the bound falls when a candidate must be taken: (n), for the best prices.
 

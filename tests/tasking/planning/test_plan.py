@@ -99,6 +99,18 @@ def test_a_day_is_planned_nearly_to_the_bound(limits: tuple[str, ...]) -> None:
     assert told[0].value == pytest.approx(worth(problem, greedy(problem).chosen))
 
 
+def test_narrowed_to_the_promising_the_bound_still_counts_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = generate(120, 3, on_time_s=40)
+    whole = plan(problem, Effort(seconds=60, rounds=2, moves=8_000))
+    monkeypatch.setattr("tasking.planning.plan.LARGE", 100)
+    monkeypatch.setattr("tasking.planning.narrow.BEST", 3)
+    made = plan(problem, Effort(seconds=60, rounds=1, moves=8_000))
+    assert broken(problem, _taken(made.chosen)) is None
+    assert made.value <= whole.bound + 1e-9
+    assert made.bound >= whole.value - 1e-9
+    assert made.gap < 0.02
+
+
 def test_the_same_seed_gives_the_same_plan() -> None:
     problem = generate(250, 2, on_time_s=40)
     effort = Effort(seconds=600, rounds=1, steps=80, moves=4_000)
