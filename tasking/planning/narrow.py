@@ -14,13 +14,14 @@ BEST = 12
 ROUNDS, STEPS, FULL_STEPS = 2, 300, 25
 
 
-def narrowed(problem: Problem, target: float, *, until: float, pool: Executor) -> tuple[Integers, float]:
-    """Find the candidates of least loss of each strip, rising, and a bound for the whole problem.
+def narrowed(problem: Problem, target: float, *, until: float, pool: Executor) -> tuple[Integers, Floats, float]:
+    """Find the candidates of least loss of each strip, rising; the losses of all; a bound for the whole problem.
 
     `target` is what the best known plan is worth, `until` a time of `time.monotonic`.
     """
     full = Pricing(problem, pool=pool)
-    ids = _best(problem, -problem.value)
+    loss = -problem.value
+    ids = _best(problem, loss)
     for _ in range(ROUNDS):
         part = Pricing(problem.subset(ids), pool=pool)
         for _ in range(STEPS):
@@ -32,10 +33,11 @@ def narrowed(problem: Problem, target: float, *, until: float, pool: Executor) -
             if time.monotonic() > until:
                 break
             full.step(target)
-        ids = _best(problem, full.losses())
+        loss = full.losses()
+        ids = _best(problem, loss)
         if time.monotonic() > until:
             break
-    return ids, full.bound
+    return ids, loss, full.bound
 
 
 def _best(problem: Problem, loss: Floats) -> Integers:

@@ -98,7 +98,7 @@ def plan(
         first = greedy(problem, kept=None if previous is None else previous[previous >= 0]).chosen
         value = worth(problem, first)
         better(Plan(chosen=first, value=value, bound=np.inf))
-        ids, bound = narrowed(problem, value, until=began + 0.5 * effort.seconds, pool=pool)
+        ids, loss, bound = narrowed(problem, value, until=began + 0.5 * effort.seconds, pool=pool)
         kept = first if previous is None else np.concatenate([first, previous])
         ids = np.union1d(ids, kept[kept >= 0])
 
@@ -108,7 +108,9 @@ def plan(
 
         before = None if previous is None else np.where(previous >= 0, np.searchsorted(ids, previous), -1)
         rest = replace(effort, seconds=effort.seconds - (time.monotonic() - began))
-        part = _Planner(problem.subset(ids), rest, before, seed, lambda one: better(whole(one)), pool, proven=bound)
+        part = _Planner(
+            problem.subset(ids), rest, before, seed, lambda one: better(whole(one)), pool, proven=(bound, loss[ids])
+        )
         return whole(part.run())
 
 
@@ -121,15 +123,15 @@ class _Planner:
         seed_: int,
         better: Callable[[Plan], None],
         pool: ThreadPoolExecutor,
-        proven: float | None = None,
+        proven: tuple[float, Floats] | None = None,
     ) -> None:
         self._problem, self._effort, self._pool, self._better = problem, effort, pool, better
         self._end = time.monotonic() + effort.seconds
         self._seed, self._random = seed_, np.random.default_rng(seed_)
         self._roster = empty_roster(problem)
-        self._part = proven is not None
-        """Whether there are more candidates than these, so that nothing that is proven here holds for all of them."""
-        self._bound = np.inf if proven is None else proven
+        self._part = None if proven is None else proven[1]
+        """The losses, if there are more candidates than these: nothing that is proven here holds for all of them."""
+        self._bound = np.inf if proven is None else proven[0]
         self._gain = problem.value
         self._kept = np.zeros(0, dtype=np.int32)
         if previous is not None:
@@ -184,12 +186,15 @@ class _Planner:
 
     def _price(self) -> Floats:
         """Lower the bound; on the way fill by loss, which is already a good plan. The losses."""
+        if self._part is not None:
+            self._take(self._by_loss(self._part))
+            return self._part
         pricing = Pricing(self._problem, pool=self._pool)
-        until = time.monotonic() + (0.2 if self._part else 0.5) * self._effort.seconds
+        until = time.monotonic() + 0.5 * self._effort.seconds
         loss = np.zeros(self._problem.size)
         for step in range(1, self._effort.steps + 1):
             pricing.step(self._plan().value)
-            self._bound = self._bound if self._part else pricing.bound
+            self._bound = pricing.bound
             last = step == self._effort.steps or time.monotonic() > until
             if last or step % 100 == 0:
                 loss = pricing.losses()
@@ -253,7 +258,7 @@ class _Planner:
     def _prove(self, loss: Floats) -> None:
         """Solve exactly, if few candidates are left that a better plan could hold; what is kept is not kept by this."""
         open_ = np.flatnonzero(loss <= self._bound - self._plan().value + 1e-9)
-        if self._part or self._kept.size or open_.size > EXACT:
+        if self._part is not None or self._kept.size or open_.size > EXACT:
             return
         new, bound = solve(
             self._problem, empty_roster(self._problem), open_, gain=self._problem.value, seconds=0.5 * self._left_s()
