@@ -19,6 +19,7 @@ from api.commands.mosaic import mosaic
 from api.commands.order import order
 from api.commands.ortho import ortho
 from api.commands.pansharpen import pansharpen
+from api.commands.plan import plan
 from api.commands.progress import ProgressBars
 from api.commands.satellites import satellites
 from api.commands.settings import data_option, settings_of
@@ -54,6 +55,7 @@ cli.add_command(mosaic)
 cli.add_command(order)
 cli.add_command(ortho)
 cli.add_command(pansharpen)
+cli.add_command(plan)
 cli.add_command(satellites)
 
 

@@ -51,3 +51,7 @@ class LeaseLostError(TaskingError):
 
 class ConflictError(TaskingError):
     """Something changed between a decision and its recording; read again and decide again."""
+
+
+class PlanError(TaskingError):
+    """A planning problem whose numbers do not fit together."""

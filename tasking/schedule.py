@@ -6,7 +6,7 @@ at again only when its last value comes to the top of the heap (Minoux 1978, "Ac
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -142,6 +142,57 @@ def plan(
         else:
             idle[rank] = len(tasks)
     return Plan(tasks=tuple(sorted(tasks, key=lambda one: one.acquisition.start)), left=left)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hindrance:
+    """What keeps a pass from being used."""
+
+    opportunity: Opportunity
+
+    blocked_by: tuple[str, ...]
+    """Names of what the satellite is committed to, too close in time to turn; the fewest that any strip would meet."""
+
+    reason: str
+    """One sentence for a person; the first word is lower-case."""
+
+
+def hindrances(
+    *,
+    uncovered: Footprint,
+    opportunities: Sequence[Opportunity],
+    satellites: Sequence[Satellite],
+    held: Mapping[str, Acquisition],
+    suits: Callable[[Opportunity], bool] = lambda _: True,
+) -> tuple[Hindrance, ...]:
+    """Say of each pass over an uncovered area why it is not used, by time.
+
+    Parameters
+    ----------
+    held
+        What the satellites are committed to, by name.
+    """
+    fleet = {satellite.id: satellite for satellite in satellites}
+    least_km2 = NEGLIGIBLE_SHARE * uncovered.area_km2
+    found = []
+    for seen in sorted(opportunities, key=lambda one: (one.best, one.id)):
+        satellite = fleet[seen.satellite_id]
+        blocked: tuple[str, ...] = ()
+        reason = "the strip is too long for the pass"
+        if not suits(seen):
+            reason = "it does not meet the order's conditions"
+        else:
+            tasks = [one for one in _tasks(uncovered, seen, satellite, least_km2) if suits(one.opportunity)]
+            meets = [_in_the_way(one.acquisition, satellite.agility, held) for one in tasks]
+            if meets:
+                blocked = min(meets, key=len)
+                reason = "the satellite has no time to turn" if blocked else "it is free"
+        found.append(Hindrance(opportunity=seen, blocked_by=blocked, reason=reason))
+    return tuple(found)
+
+
+def _in_the_way(new: Acquisition, agility: Agility, held: Mapping[str, Acquisition]) -> tuple[str, ...]:
+    return tuple(name for name, one in held.items() if not _fits(new, agility, [one]))
 
 
 def _value(area: Footprint, seen: Opportunity, begin: datetime) -> float:

@@ -271,6 +271,20 @@ class Store:
             versions={satellite_id: known.get(satellite_id, 0) for satellite_id in satellite_ids},
         )
 
+    def held(self, satellite_ids: Sequence[str], window: TimeWindow) -> tuple[Attempt, ...]:
+        """The attempts that satellites are committed to in the window, by time, of all orders."""
+        query = sa.select(attempts).where(
+            attempts.c.satellite_id.in_(satellite_ids),
+            attempts.c.status.not_in((AttemptStatus.FAILED, AttemptStatus.CANCELLED)),
+        )
+        if window.start is not None:
+            query = query.where(attempts.c.window_end >= window.start)
+        if window.end is not None:
+            query = query.where(attempts.c.window_start <= window.end)
+        with self._engine.begin() as connection:
+            rows = connection.execute(query.order_by(attempts.c.window_start, attempts.c.id)).all()
+        return tuple(read_attempt(row) for row in rows)
+
     # ── steps ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def add_step(self, step: NewStep) -> bool:

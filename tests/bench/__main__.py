@@ -22,6 +22,7 @@ from tests.bench import (
     ortho_large,
     orthority,
     pansharpen,
+    plan,
     scaling,
     stac,
     stac_export,
@@ -44,6 +45,7 @@ BENCHES = {
     "stereo": stereo.run,
     "opportunities": opportunities.run,
     "orders": orders.run,
+    "plan": plan.run,
     "demo": demo.run,
 }
 """Each stands by itself."""

@@ -1,0 +1,1 @@
+"""Which acquisition when: a plan of most value, with a proven bound; functions of arrays alone."""
