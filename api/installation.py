@@ -143,8 +143,11 @@ class Installation:
         settings = self.settings
         if settings.dem is None:
             return None
+        from api.buckets import dem_source
+
+        source = dem_source(settings.dem, settings.cache)
         dem = Dem.open(
-            settings.dem, vertical_datum=settings.dem_datum, geoid=settings.geoid, fill_height=settings.fill_height
+            source, vertical_datum=settings.dem_datum, geoid=settings.geoid, fill_height=settings.fill_height
         )
         if dem.fill_height is not None:
             log.warning("%s: %s", dem.surface.path.name, dem.filling)

@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     fill_height: float | None = Field(default=None, allow_inf_nan=False)
     """Metres over the DEM's datum of ground that it does not know; none: such ground is an error."""
 
+    cache: Path = Path("~/.cache/overflight")
+    """Folder for what was fetched from elsewhere and can be fetched again: tiles of a DEM in a bucket."""
+
     derived: str = "pansharpened, reflectance, cloud-mask, quality-mask, accuracy"
     """What is made of every scene that has what it needs, separated by commas; empty for nothing but the scene."""
 

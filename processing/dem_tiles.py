@@ -23,6 +23,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from processing import kernel
+from processing.dem_bucket import fetch
 from processing.errors import DeliveryError, HeightsError
 from processing.height_files import HeightHeader, Transform
 from processing.projection import Floats, from_lon_lat, is_geographic, near, to_lon_lat
@@ -196,6 +197,7 @@ class TileLayer:
     def _read(self, index: int, shape: tuple[int, int], first: tuple[int, int], size: tuple[int, ...]) -> Floats:
         """Cells of one file; NaN where it has none."""
         path = self.folder / self.names[index]
+        fetch(path)
         window = Window(first[1], first[0], size[1], size[0])
         try:
             with open_raster(path) as dataset:

@@ -123,6 +123,11 @@ class HeightHeader:
         )
 
 
+def is_tile(name: str) -> bool:
+    """Whether a file of that name is taken for a tile."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".") and not _BESIDE.fullmatch(name)
+
+
 def find_files(source: Source) -> tuple[Path, list[Path]]:
     """What the DEM is called, and its files, ordered by their names.
 
@@ -147,12 +152,7 @@ def _files(source: Path | str) -> list[Path]:
         raise HeightsError(f"{source}: heights are read from files of this machine; copy them, or mount their store")
     path = Path(source).absolute()  # a worker may run in another folder
     if path.is_dir():
-        files = [
-            Path(folder, name)
-            for folder, _, names in os.walk(path)
-            for name in names
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".") and not _BESIDE.fullmatch(name)
-        ]
+        files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names if is_tile(name)]
         if not files:
             raise HeightsError(f"{path.name}: no tile in this folder; tiles end in {', '.join(SUFFIXES)}")
         return files

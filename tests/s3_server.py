@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 KEY_ID, SECRET = "AKIDOVERFLIGHT", "a/secret+of the tests"
 SMALLEST_PART = 5 * 2**20
@@ -90,7 +91,7 @@ class SmallStore:
         self.objects[key] = b"".join(parts[number] for number in numbers)
         return 200, {}, b"<CompleteMultipartUploadResult/>"
 
-    def _object(self, method, key, asked, headers, body):
+    def _object(self, method, key, asked, headers, body):  # noqa: PLR0911
         if method == "POST" and "uploads" in asked:
             upload = uuid.uuid4().hex
             self.uploads[upload] = {}
@@ -102,12 +103,29 @@ class SmallStore:
         if method == "DELETE":
             self.objects.pop(key, None)
             return 204, {}, b""
+        if asked.get("list-type") == "2":
+            return self._list(key, asked)
         if key not in self.objects:
             return self._error(404, "NoSuchKey", "The key does not exist.")
         if "range" not in headers:
             return 200, {}, self.objects[key]
         first, last = re.fullmatch(r"bytes=(\d+)-(\d+)", headers["range"]).groups()
         return 206, {}, self.objects[key][int(first) : int(last) + 1]
+
+    def _list(self, root, asked):
+        """Two a page, so that whoever lists must follow them."""
+        base = root.rstrip("/") + "/"
+        keys = sorted(key.removeprefix(base) for key in self.objects if key.startswith(base + asked["prefix"]))
+        first = int(asked.get("continuation-token", 0))
+        page, more = keys[first : first + 2], first + 2 < len(keys)
+        found = "".join(
+            f"<Contents><Key>{escape(key)}</Key><Size>{len(self.objects[base + key])}</Size>"
+            f"<ETag>{escape(self._tag(self.objects[base + key]))}</ETag></Contents>"
+            for key in page
+        )
+        token = f"<NextContinuationToken>{first + 2}</NextContinuationToken>" if more else ""
+        listing = f"<ListBucketResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>{found}{token}</ListBucketResult>"
+        return 200, {}, listing.encode()
 
     @staticmethod
     def _tag(body):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from api.commands.heights import heights_options, open_heights
 from api.commands.ortho import EXISTING
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("scenes", type=EXISTING, nargs=-1, required=True, metavar="SRC…")
-@click.option("--dem", type=EXISTING, required=True, help="Heights of the ground, covering every scene.")
-@click.option("--dem-datum", required=True, metavar="NAME", help="What the DEM's heights are over: ellipsoid, EGM96 …")
-@click.option("--geoid", type=EXISTING, metavar="GRID", help="Geoid undulations, unless the datum is ellipsoid.")
+@heights_options(required=True, of="every scene")
 @click.option("--crs", metavar="EPSG:n", help="CRS of the outputs.  [default: the UTM zone of each scene's centre]")
 @click.option(
     "--resolution", type=float, metavar="R", help="Pixel size in units of the CRS.  [default: each scene's own]"
@@ -43,9 +42,10 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 def batch(
     *,
     scenes: tuple[Path, ...],
-    dem: Path,
+    dem: str,
     dem_datum: str,
     geoid: Path | None,
+    fill_height: float | None,
     crs: str | None,
     resolution: float | None,
     resampling: str,
@@ -73,9 +73,8 @@ def batch(
         todo = [one for one in todo if not (output / one.name).exists()]
     from api.commands.progress import ProgressBars
     from processing.batch import BatchOptions, orthorectify_many
-    from processing.dem import Dem
 
-    heights = Dem.open(dem.resolve(), vertical_datum=dem_datum, geoid=geoid and geoid.resolve())
+    heights = open_heights(dem, dem_datum, geoid and geoid.resolve(), fill_height)
     options = BatchOptions(dem=heights, crs=crs, resolution=resolution, resampling=resampling, compress=compress)
     failed = 0
     with ExitStack() as stack:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from api.commands.destination import destination
+from api.commands.heights import heights_options, open_heights
 
 if TYPE_CHECKING:
     from processing.bucket import BucketFile
@@ -18,31 +19,7 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("src", type=EXISTING, metavar="SRC")
-@click.option(
-    "--dem",
-    required=True,
-    metavar="DEM",
-    help="Heights of the ground: a file, a folder of tiles, or a pattern in quotes, covering the whole scene.",
-)
-@click.option(
-    "--dem-datum",
-    required=True,
-    metavar="NAME",
-    help="What the DEM's heights are over: ellipsoid, EGM96, EGM2008, EPSG:5720 … Never guessed: a wrong one is up to "
-    "100 m.",
-)
-@click.option(
-    "--geoid",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="GRID",
-    help="The geoid's undulations.  [default: the grid that PROJ has for the datum on this machine]",
-)
-@click.option(
-    "--fill-height",
-    type=float,
-    metavar="M",
-    help="Height, over the same datum, of ground that the DEM does not know.  [default: such ground is an error]",
-)
+@heights_options(required=True)
 @click.option("--crs", metavar="EPSG:n", help="CRS of the output.  [default: the UTM zone of the scene's centre]")
 @click.option(
     "--resolution", type=float, metavar="R", help="Pixel size in units of the CRS.  [default: the scene's own]"
@@ -192,11 +169,10 @@ def ortho(
     from shapely import Polygon
 
     from api.commands.progress import ProgressBars
-    from processing.dem import Dem
     from processing.graph import RawRaster, orthorectify
     from processing.ground import choose_grid, outline
 
-    heights = Dem.open(dem, vertical_datum=dem_datum, geoid=geoid, fill_height=fill_height)
+    heights = open_heights(dem, dem_datum, geoid, fill_height)
     raster = RawRaster.open(src, rpc=sensor)
     if gcps is not None:
         raster = replace(raster, rpc=_refined(raster.rpc, gcps, datum=str(gcps_datum), geoid=geoid, model=model))

@@ -5,6 +5,7 @@ from typing import Literal
 
 import click
 
+from api.commands.heights import heights_options, open_heights
 from api.commands.ortho import EXISTING
 
 
@@ -23,9 +24,7 @@ from api.commands.ortho import EXISTING
     metavar="W,…",
     help="Of each band in the pan, for brovey.  [default: fitted to the whole scene]",
 )
-@click.option("--dem", type=EXISTING, help="Heights of the ground: PAN and BANDS are raw then, and become orthoimages.")
-@click.option("--dem-datum", metavar="NAME", help="What the DEM's heights are over, as for `overflight ortho`.")
-@click.option("--geoid", type=EXISTING, metavar="GRID", help="Geoid undulations, unless the datum is ellipsoid.")
+@heights_options(required=False, of="both images, which are raw then and become orthoimages")
 @click.option("--crs", metavar="EPSG:n", help="CRS of the output of raw images.  [default: the scene's UTM zone]")
 @click.option(
     "--resolution", type=float, metavar="R", help="Pixel size of the output of raw images.  [default: the pan's own]"
@@ -40,9 +39,10 @@ def pansharpen(
     bands: Path,
     method: str,
     weights: str | None,
-    dem: Path | None,
+    dem: str | None,
     dem_datum: str | None,
     geoid: Path | None,
+    fill_height: float | None,
     crs: str | None,
     resolution: float | None,
     resampling: str,
@@ -72,8 +72,8 @@ def pansharpen(
         ) from None
     if (dem is None) != (dem_datum is None):
         raise click.UsageError("--dem and --dem-datum belong together: heights are never guessed")
-    if dem is None and any(option is not None for option in (geoid, crs, resolution)):
-        raise click.UsageError("--geoid, --crs and --resolution are for raw images; give --dem as well")
+    if dem is None and any(option is not None for option in (geoid, fill_height, crs, resolution)):
+        raise click.UsageError("--geoid, --fill-height, --crs and --resolution are for raw images; give --dem as well")
     from api.commands.progress import ProgressBars
     from processing.pansharpen import pansharpen as sharpen
     from processing.pansharpen import pansharpen_raw
@@ -84,11 +84,10 @@ def pansharpen(
         if dem is None:
             made = sharpen(pan, bands, output, recipe=recipe, compress=compress, threads=threads, progress=bars)
         else:
-            from processing.dem import Dem
             from processing.graph import RawRaster
             from processing.ground import choose_grid
 
-            heights = Dem.open(dem, vertical_datum=str(dem_datum), geoid=geoid)
+            heights = open_heights(dem, str(dem_datum), geoid, fill_height)
             raw = RawRaster.open(pan)
             image = raw.image()
             made = pansharpen_raw(

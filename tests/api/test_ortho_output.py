@@ -113,6 +113,27 @@ def test_straight_to_a_bucket(overflight_here, folder, tmp_path, monkeypatch):
         assert len(kept.objects) == 1
 
 
+def test_heights_out_of_a_bucket(overflight_here, folder, tmp_path, monkeypatch):
+    """The same bytes as with the file here; the tile is kept and not fetched again."""
+    assert ortho(overflight_here, folder, "scene.tif", tmp_path / "out.tif").returncode == 0
+    with small_server() as (endpoint, kept):
+        kept.objects["/heights/tiles/dem.tif"] = (folder / "dem.tif").read_bytes()
+        for name, value in (("ACCESS_KEY_ID", KEY_ID), ("SECRET_ACCESS_KEY", SECRET), ("ENDPOINT_URL", endpoint)):
+            monkeypatch.setenv(f"AWS_{name}", value)
+        monkeypatch.setenv("OVERFLIGHT_CACHE", str(tmp_path / "cache"))
+        for name in ("one.tif", "two.tif"):
+            answer = ortho(overflight_here, folder, "scene.tif", tmp_path / name, "--dem", "s3://heights/tiles/")
+            assert answer.returncode == 0, answer.stderr
+            assert (tmp_path / name).read_bytes() == (tmp_path / "out.tif").read_bytes()
+        first = len(kept.requests)
+        answer = ortho(overflight_here, folder, "scene.tif", tmp_path / "no.tif", "--dem", "s3://heights/none/")
+        assert answer.returncode == 1
+        assert "s3://heights/none/: no tile there" in answer.stderr
+        assert len(answer.stderr.splitlines()) == 1
+        assert len(kept.requests) == first + 1
+        assert sum("tiles/dem.tif" in target for _, target in kept.requests) <= 2, "its head, and the whole of it"
+
+
 @pytest.mark.parametrize(
     ("out", "keys", "message"),
     [
