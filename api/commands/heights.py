@@ -22,7 +22,7 @@ def heights_options(
                     "--dem",
                     required=required,
                     metavar="DEM",
-                    help="Heights of the ground: a file, a folder of tiles, a pattern in quotes, or s3://bucket/folder/; "
+                    help="Heights of the ground: a file, a folder of tiles, a pattern in quotes, or s3://bucket/…; "
                     f"they cover {of}.",
                 ),
                 click.option(

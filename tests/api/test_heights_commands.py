@@ -92,7 +92,7 @@ def test_ground_without_a_height_needs_to_be_asked_for(overflight_here, ventoux,
         (("--dem", "*.hgt", "--dem-datum", "ellipsoid"), ("*.hgt: no file is called so",)),
         (
             ("--dem", "s3://bucket/dem", "--dem-datum", "ellipsoid"),
-            ("s3://bucket/dem: a bucket needs AWS_ACCESS_KEY_ID",),
+            ("s3://bucket/dem: a bucket needs AWS_ACCESS",),
         ),
         (("--dem", "dem", "--dem-datum", "sea level"), ("ellipsoid, EGM96, EGM2008", "EPSG:5720", "--geoid")),
         (("--dem", "dem", "--dem-datum", "EPSG:5720"), ("--geoid", "pyproj sync --file fr_ign_RAF18.tif")),
