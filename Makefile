@@ -40,7 +40,7 @@ serve: install
 	$(BIN)/overflight serve --data $(DATA) --port $(PORT)
 
 test: install .venv-validator/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .

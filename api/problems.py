@@ -20,7 +20,7 @@ from catalog.errors import (
     PreconditionError,
     UnavailableError,
 )
-from processing.errors import DeliveryError, HeightsError, OutputError, ProcessingError, SensorModelError
+from processing.errors import DeliveryError, HeightsError, NoDetailError, OutputError, ProcessingError, SensorModelError
 from tasking.errors import (
     ConflictError,
     ElementSetError,
@@ -29,6 +29,7 @@ from tasking.errors import (
     InvalidOrderError,
     InvalidSatelliteError,
     InvalidTokenError,
+    PlanError,
     ProviderError,
     TaskingError,
     UnknownOrderError,
@@ -62,11 +63,13 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     InvalidSatelliteError: (422, "invalid-satellite", "The satellite cannot be as it is described"),
     UnknownSatelliteError: (404, "unknown-satellite", "No such satellite"),
     ElementSetError: (422, "element-set", "Orbits are not known for that time"),
+    PlanError: (422, "plan", "A plan that cannot be made of this"),
     ProviderError: (502, "provider", "The provider refused or cannot be reached"),
     TaskingError: (500, "tasking", "Tasking failed"),
     DeliveryError: (422, "delivery", "A delivery that cannot be accepted"),
     HeightsError: (422, "heights", "Heights are unknown"),
     SensorModelError: (422, "sensor-model", "The sensor model does not serve"),
+    NoDetailError: (422, "no-detail", "Nothing to sharpen by"),
     OutputError: (507, "output", "The product could not be written"),
     ProcessingError: (500, "processing", "Processing failed"),
 }

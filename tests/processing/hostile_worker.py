@@ -158,6 +158,8 @@ def _fuzz_some(kinds, indices: range, seed: int, *, folder: Path, outside: Path,
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    import matplotlib as mpl
+
     from api.commands.ortho import ortho  # noqa: F401 - distributed looks for IPv6 while it is imported
     from processing.errors import ProcessingError
     from processing.produce import produce  # noqa: F401
@@ -166,6 +168,7 @@ def main() -> None:
     guarded = without_network()
 
     own = [ROOT, Path(sys.prefix), Path(sys.base_prefix), Path("/proc"), Path("/sys"), Path("/dev/null")]
+    own.append(Path(mpl.get_cachedir()))  # its list of fonts, for the page of the accuracy report
     working = Path(tempfile.mkdtemp(prefix="overflight-worker-"))
     tempfile.tempdir = str(working)
     strays = Strays([*own, working])
