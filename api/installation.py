@@ -170,6 +170,7 @@ class Installation:
                         n_workers=self.settings.workers,
                         threads_per_worker=1,
                         dashboard_address=None,
+                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # a second one on 8787 would complain
                         local_directory=str(self.data / "dask"),
                     )
                     self._client = Client(cluster, set_as_default=False)  # type: ignore[no-untyped-call]

@@ -93,6 +93,9 @@ class CogProfile:
     """Of each band, as are `offsets`: value = scale · stored + offset; both empty for values as they are stored."""
 
     offsets: tuple[float, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    """Names and values that GDAL shows as the file's metadata."""
+
     big: bool = False
     """Whether to write a BigTIFF even where a classic one will do; beyond 4 GiB it always is one."""
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def _tags(
         tags[42113] = tiff.text(_number(profile.nodata))  # GDAL_NODATA
     if level == 0:
         tags |= geo
-        if profile.descriptions or profile.colours or profile.scales or profile.offsets:
+        if profile.descriptions or profile.colours or profile.scales or profile.offsets or profile.facts:
             tags[42112] = tiff.text(_gdal_metadata(profile))
     return tags
 
@@ -143,14 +143,15 @@ def _number(value: float) -> str:
 
 
 def _gdal_metadata(profile: "CogProfile") -> str:
-    """Names, colours, scales and offsets of the bands as GDAL keeps them (tag 42112)."""
+    """Facts of the file; names, colours, scales and offsets of the bands, as GDAL keeps them (tag 42112)."""
     roles = (
         ("DESCRIPTION", "description", profile.descriptions),
         ("COLORINTERP", "colorinterp", profile.colours),
         ("OFFSET", "offset", map(repr, profile.offsets)),
         ("SCALE", "scale", map(repr, profile.scales)),
     )
-    items = [
+    items = [f"  <Item name={quoteattr(name)}>{escape(value)}</Item>\n" for name, value in profile.facts]
+    items += [
         f'  <Item name="{name}" sample="{band}" role="{role}">{escape(value)}</Item>\n'
         for name, role, values in roles
         for band, value in enumerate(values)

@@ -1,5 +1,6 @@
 """`overflight ortho`: one raw scene onto the map."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +12,7 @@ from api.commands.heights import heights_options, open_heights
 
 if TYPE_CHECKING:
     from processing.bucket import BucketFile
+    from processing.refine import Refinement
     from processing.sensor import SensorModel
     from processing.tile import Compression
 
@@ -174,8 +176,11 @@ def ortho(
 
     heights = open_heights(dem, dem_datum, geoid, fill_height)
     raster = RawRaster.open(src, rpc=sensor)
+    facts: tuple[tuple[str, str], ...] = ()
     if gcps is not None:
-        raster = replace(raster, rpc=_refined(raster.rpc, gcps, datum=str(gcps_datum), geoid=geoid, model=model))
+        refined = _refined(raster.rpc, gcps, datum=str(gcps_datum), geoid=geoid, model=model)
+        raster = replace(raster, rpc=refined.rpc)
+        facts = (("OVERFLIGHT_REFINEMENT", json.dumps({"control": gcps.name, **refined.summary()})),)
     image = raster.image()
     if fill_height is not None:
         shown = outline(raster.rpc, (image.height, image.width), heights)
@@ -200,6 +205,7 @@ def ortho(
         "quality": 75 if quality is None else quality,
         "max_error": max_error or 0.0,
         "threads": threads,
+        "facts": facts,
     }
     with ProgressBars() as bars:
         if mask is None:
@@ -228,7 +234,7 @@ def _check_mask(mask: Path | None, saturation: float | None, src: Path, output: 
 
 def _refined(
     rpc: "SensorModel", gcps: Path, *, datum: str, geoid: Path | None, model: Literal["shift", "affine"]
-) -> "SensorModel":
+) -> "Refinement":
     """Move a sensor model to control points, and say how well it meets those that it was not moved to."""
     from processing.control import read_control
     from processing.datum import ELLIPSOID, VerticalDatum
@@ -242,4 +248,4 @@ def _refined(
     if found.ce90_m is not None:
         judged += f", CE90 {found.ce90_m:.2f} m"
     click.echo(f"{len(found.points)} control points: {found.rmse_before_px:.2f} px off before{judged}", err=True)
-    return found.rpc
+    return found

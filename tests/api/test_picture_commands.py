@@ -1,5 +1,7 @@
 """`overflight pansharpen` and `overflight mosaic`, whole commands on small orthoimages."""
 
+import json
+
 import numpy as np
 import pytest
 import rasterio
@@ -139,6 +141,11 @@ def test_control_points_move_the_model(overflight_here, shared, tmp_path):
     assert "9 control points: 3.61 px off before, 0.00 px after it" in done.stderr
     with rasterio.open(tmp_path / "true.tif") as true_ortho, rasterio.open(tmp_path / "moved.tif") as moved_ortho:
         assert np.array_equal(true_ortho.read(), moved_ortho.read())
+        said = json.loads(moved_ortho.tags()["OVERFLIGHT_REFINEMENT"])
+        assert "OVERFLIGHT_REFINEMENT" not in true_ortho.tags()
+    assert (said["control"], said["model"], said["points"]["fitted"]) == ("points.csv", "shift", 9)
+    assert said["rmse_before_px"] == pytest.approx(np.hypot(3, 2), abs=1e-3)
+    assert said["rmse_px"] < 1e-3
     alone = overflight_here("ortho", *given, "--gcps", points, "-o", tmp_path / "no.tif")
     assert alone.returncode == 2
     assert "never guessed" in alone.stderr

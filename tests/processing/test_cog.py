@@ -336,6 +336,8 @@ def test_a_tile_comes_back_as_it_went(data_type, compress, bands, seed):
     rng = np.random.default_rng(seed)
     pixels = np.frombuffer(rng.bytes(bands * TILE * TILE * np.dtype(data_type).itemsize), data_type)
     pixels = pixels.reshape(bands, TILE, TILE)
+    if compress == "lerc" and pixels.dtype.kind == "f":  # which of the many NaNs it was is not kept
+        pixels = np.where(np.isnan(pixels), pixels.dtype.type(np.nan), pixels)
     data = encode_tile(pixels, compress=compress, level=1, fill=0)
     back = decode_tile(data, bands=bands, data_type=data_type, compress=compress)
     assert back.tobytes() == pixels.tobytes()
