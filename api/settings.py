@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AnyHttpUrl, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from processing.names import DERIVED
@@ -49,8 +49,8 @@ class Settings(BaseSettings):
     embedded_worker: bool = True
     """Whether `overflight serve` also carries out the orders."""
 
-    dem: Path | None = None
-    """Heights for deliveries that bring none: a file, a folder of tiles or a pattern (docs/heights.md)."""
+    dem: Annotated[str, BeforeValidator(str)] | None = None
+    """Heights for deliveries that bring none: a file, a folder of tiles, a pattern, or ``s3://…`` (docs/heights.md)."""
 
     dem_datum: str | None = None
     """What the DEM's heights are over: ``ellipsoid``, ``EGM96``, ``EGM2008``, ``EPSG:5720`` … Never guessed."""

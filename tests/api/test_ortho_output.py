@@ -6,6 +6,9 @@ import rasterio
 from pyproj import Transformer
 from rio_cogeo import cog_validate
 
+from api.installation import Installation
+from api.settings import Settings
+from processing.dem import Dem
 from tests.processing.delivery import not_on_the_map
 from tests.processing.pushbroom import write_raw
 from tests.processing.test_graph import write_scene
@@ -132,6 +135,19 @@ def test_heights_out_of_a_bucket(overflight_here, folder, tmp_path, monkeypatch)
         assert len(answer.stderr.splitlines()) == 1
         assert len(kept.requests) == first + 1
         assert sum("tiles/dem.tif" in target for _, target in kept.requests) <= 2, "its head, and the whole of it"
+
+
+def test_an_installation_with_heights_in_a_bucket(folder, tmp_path, monkeypatch):
+    with small_server() as (endpoint, kept):
+        kept.objects["/heights/tiles/dem.tif"] = (folder / "dem.tif").read_bytes()
+        for name, value in (("ACCESS_KEY_ID", KEY_ID), ("SECRET_ACCESS_KEY", SECRET), ("ENDPOINT_URL", endpoint)):
+            monkeypatch.setenv(f"AWS_{name}", value)
+        settings = Settings(
+            data=tmp_path / "data", dem="s3://heights/tiles/", dem_datum="ellipsoid", cache=tmp_path / "cache"
+        )
+        with Installation.open(settings) as installation:
+            found = installation.dem().heights(5.3, 44.1)
+    assert found == Dem.open(folder / "dem.tif", vertical_datum="ellipsoid").heights(5.3, 44.1)
 
 
 @pytest.mark.parametrize(
