@@ -101,6 +101,7 @@ def strips(
 
     Each is a swath wide and overlaps the next by `overlap_m` or more: the fewest strips that reach across, spread
     evenly. One that is too long is cut into pieces by the same rule. An area no larger than one piece stays whole.
+    Where a cut by length runs over a pole itself, a part of the area beside it may be left out: `coverage` tells.
 
     Parameters
     ----------

@@ -160,7 +160,7 @@ def test_what_cannot_be_cut():
 
 @settings(max_examples=25, deadline=None)
 @given(
-    place=places,
+    place=st.tuples(st.floats(-180, 180), st.floats(-80, 80)),  # see `strips` on cuts that run over a pole
     radii=st.lists(st.floats(10_000, 90_000), min_size=4, max_size=10),
     heading=st.floats(0, 360),
     longest=st.floats(20_000, 200_000),
