@@ -12,18 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rasterio.errors import RasterioError
-from rasterio.windows import Window
-
 from processing.blocks import Progress, run, spooled, superblocks
 from processing.cog import SUPERBLOCK, CogProfile, EncodedSuperblock, assemble, encode_superblock
 from processing.dem import Dem
-from processing.errors import DeliveryError
 from processing.graph import OrthoJob, OrthoResult, RawRaster, plan
 from processing.grid import OutputGrid
 from processing.masks import NODATA, OCCLUDED, combine, saturation_limits
 from processing.occlusion import ceiling
 from processing.ortho import Faults, Pixels
+from processing.orthoimage import read_part
 from processing.raster import open_raster
 from processing.tile import Compression
 
@@ -145,8 +142,9 @@ class _CloudsJob:
     shape: tuple[int, int]
 
     def block(self, row: int, col: int) -> Pixels:
-        bits = read_superblock(self.mask, self.shape, row, col)[0]
-        classes = read_superblock(self.clouds, self.shape, row, col)[0]
+        top, left = row * SUPERBLOCK, col * SUPERBLOCK
+        part = top, min(top + SUPERBLOCK, self.shape[0]), left, min(left + SUPERBLOCK, self.shape[1])
+        bits, classes = read_part(self.mask, part)[0], read_part(self.clouds, part)[0]
         nothing = bits == NODATA.bit
         found = combine(nothing, clouds=classes)
         found[~nothing] |= bits[~nothing]
@@ -179,21 +177,3 @@ def with_clouds(
     with spooled(destination) as spool:
         blocks = run("clouds", superblocks(job, profile, spool), client=client, threads=threads, progress=progress)
         assemble(blocks, profile, spool=spool, destination=destination)
-
-
-def read_superblock(path: Path, shape: tuple[int, int], row: int, col: int) -> Pixels:
-    """The pixels of a superblock of a finished raster, shape (bands, rows, columns).
-
-    Raises
-    ------
-    DeliveryError
-        It cannot be read.
-    """
-    top, left = row * SUPERBLOCK, col * SUPERBLOCK
-    height, width = min(SUPERBLOCK, shape[0] - top), min(SUPERBLOCK, shape[1] - left)
-    with open_raster(path) as dataset:
-        try:
-            pixels: Pixels = dataset.read(window=Window(left, top, width, height))
-        except RasterioError as error:
-            raise DeliveryError(f"{path.name}: rows {top} to {top + height} cannot be read ({error})") from None
-    return pixels
